@@ -1,0 +1,77 @@
+# Every target installs what it needs into .venv; `make` alone lists them.
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+
+# Installed so far: uv itself, what running needs, and what developing needs on top.
+BOOTSTRAPPED := .venv/.bootstrapped
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install up test check lint types unit contract integration faults lock fmt bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(DEV) ## Install everything needed to run and to develop
+
+# The shell expands the variables, so that a path may hold any character. `exec` leaves one process to stop. PORT=0
+# picks a port, as the option does; the setting of that name is a port for good, so it is not passed on.
+up: $(RUNTIME) ## Start everything on this machine: make up DOCS=path/to/docs SITE_URL=https://... PORT=7860
+	@port=$$PORT; unset PORT; exec $(BIN)/lectern up \
+		$${DOCS:+--docs "$$DOCS"} \
+		$${SITE_URL:+--site-url "$$SITE_URL"} \
+		$${port:+--port "$$port"} \
+		$${FLOWER_PORT:+--flower-port "$$FLOWER_PORT"}
+
+test: $(DEV) ## Run every check and every test
+	@scripts/check
+
+check: $(DEV) ## Run the quick checks: lint, format, types, architecture, unit tests
+	@scripts/check lint format types unit
+
+lint: $(DEV) ## Lint, and check the format
+	@scripts/check lint format
+
+types unit contract integration faults: $(DEV)
+	@scripts/check $@
+types: ## Check the types
+unit: ## Run the architecture and unit tests
+contract: ## Run the tests of what the outside world sees
+integration: ## Run the tests with real processes
+faults: ## Run the tests that kill processes
+
+fmt: $(DEV) ## Format, and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(DEV) ## Measure ingest and chat; benchmarks/README.md has more
+	@$(BIN)/python -m benchmarks.ingest
+	@$(BIN)/python -m benchmarks.chat
+
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header
+lock: $(DEV) ## Write the requirements anew from pyproject.toml, at the newest versions that it allows
+	@$(COMPILE) --upgrade pyproject.toml --all-extras -o requirements/runtime.txt
+	@$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@printf 'uv\nuv-build\n' | $(COMPILE) --no-annotate - -c requirements/dev.txt -o requirements/bootstrap.txt
+
+clean: ## Remove what can be made again; the data in .lectern stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BOOTSTRAPPED): requirements/bootstrap.txt
+	@sh scripts/bootstrap
+	@touch $@
+
+# What is listed is installed at its pinned version and hash; nothing is removed, so that `make up` leaves the
+# developer's tools where they are.
+$(RUNTIME): requirements/runtime.txt pyproject.toml $(BOOTSTRAPPED)
+	@echo "Installing what Lectern needs; the first time takes about a minute" >&2
+	@$(INSTALL) --require-hashes -r requirements/runtime.txt
+	@$(INSTALL) --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,159 @@
+"""Reading and writing the pieces of Markdown that an answer is made of. Pure functions over text.
+
+A model's words arrive in pieces, so each reader has three outcomes: a result, "not this construct" (None), or WAIT
+when more text could still change the verdict. What a reader decides never depends on where the text was cut.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal
+
+
+class Undecided(Enum):
+    """More text is needed."""
+
+    WAIT = "wait"
+
+
+WAIT: Final = Undecided.WAIT
+Wait = Literal[Undecided.WAIT]
+
+#: Longer than any sensible code span or link text. A construct that has not closed by then is not one, so an answer
+#: never hangs on a bracket.
+LONGEST_SPAN: Final = 1000
+#: Longest address that browsers agree on.
+LONGEST_URL: Final = 2000
+
+#: A code fence on a line of its own, inside whatever quotes and lists.
+FENCE: Final = re.compile(
+    r"(?P<prefix>(?:[ \t]|>|(?:[-*+]|\d{1,9}[.)])(?=[ \t]))*)(?P<run>`{3,}|~{3,})(?P<info>[^\n]*)"
+)
+#: A line's beginning that could still turn out to be a fence.
+FENCE_BEGINNING: Final = re.compile(r"(?:[ \t>*+.)-]|\d){0,80}(?:`*|~*)")
+#: A bare address, which many renderers turn into a link.
+BARE_URL: Final = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<>`\"\[\]|\\]*", re.IGNORECASE)
+#: The characters of a link's target that mean the same to every browser and every Markdown reader: no spaces,
+#: entities, backslashes or parentheses.
+_PLAIN_TARGET: Final = re.compile(r"[^\s\\<>()&;\"'`|\x00-\x1f]+")
+_BRACKET_STEP: Final = re.compile(r"\\[^\n]|`+|[\[\]\n]")
+_PAREN_STEP: Final = re.compile(r"\\[^\n]|[()\n]")
+_LINK_TEXT_SPECIAL: Final = re.compile(r"[\\\[\]`*~|]|(?<![^\W_])_|_(?![^\W_])")
+_WHITESPACE: Final = re.compile(r"\s+")
+_INLINE_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """`[content]` or `[content](target)`."""
+
+    content: str
+    #: None where no parenthesis follows.
+    target: str | None
+    #: Position after its last character.
+    end: int
+
+
+def read_bracket(text: str, start: int, final: bool) -> Bracket | Wait | None:
+    """The bracket that opens at `start`. Brackets that nest, span lines or never close are none."""
+    position = start + 1
+    while True:
+        step = _BRACKET_STEP.search(text, position, start + LONGEST_SPAN)
+        if step is None:
+            return None if final or len(text) >= start + LONGEST_SPAN else WAIT
+        found = step.group()
+        if found in ("[", "\n"):
+            return None
+        if found == "]":
+            return _with_target(text, start, step.end(), final)
+        position = step.end()
+        if found[0] == "`":
+            code = read_code_span(text, step.start(), final)
+            if code is WAIT:
+                return WAIT
+            position = code or position
+
+
+def _with_target(text: str, start: int, end: int, final: bool) -> Bracket | Wait | None:
+    content = text[start + 1 : end - 1]
+    if end == len(text):
+        return Bracket(content, None, end) if final else WAIT
+    if text[end] != "(":
+        return Bracket(content, None, end)
+    depth, position = 0, end
+    while True:
+        step = _PAREN_STEP.search(text, position, end + LONGEST_URL)
+        if step is None:
+            return None if final or len(text) >= end + LONGEST_URL else WAIT
+        position = step.end()
+        if step.group() == "\n":
+            return None
+        depth += {"(": 1, ")": -1}.get(step.group(), 0)
+        if depth == 0:
+            return Bracket(content, text[end + 1 : position - 1], position)
+
+
+def read_code_span(text: str, start: int, final: bool) -> int | Wait | None:
+    """Where the code span ends whose backticks begin at `start`; None if it does not close on its line."""
+    run = _run_length(text, start)
+    if start + run == len(text) and not final:
+        return WAIT
+    limit = start + LONGEST_SPAN
+    line_end = text.find("\n", start, limit)
+    position = start + run
+    while (position := text.find("`", position, limit if line_end < 0 else line_end)) >= 0:
+        length = _run_length(text, position)
+        if position + length == len(text) and not final:
+            return WAIT
+        if length == run:
+            return position + length
+        position += length
+    return None if final or line_end >= 0 or len(text) >= limit else WAIT
+
+
+def _run_length(text: str, start: int) -> int:
+    end = start
+    while end < len(text) and text[end] == text[start]:
+        end += 1
+    return end - start
+
+
+def target_of(inside: str) -> str:
+    """The address among what stands in a link's parentheses, without its title and angle brackets."""
+    inside = inside.strip()
+    if inside.startswith("<"):
+        return inside[1:].partition(">")[0]
+    return inside.split(maxsplit=1)[0] if inside else ""
+
+
+def plain_target(url: str) -> str:
+    """An address as it can stand in a link's parentheses."""
+    return url.strip().replace(" ", "%20").replace("(", "%28").replace(")", "%29")
+
+
+def is_plain_target(target: str) -> bool:
+    """Whether every reader takes this for the same address."""
+    return _PLAIN_TARGET.fullmatch(target) is not None
+
+
+def link(text: str, url: str) -> str:
+    """A Markdown link whose text is shown as it is."""
+    return f"[{escape_link_text(text)}]({plain_target(url)})"
+
+
+def escape_link_text(text: str) -> str:
+    """Text on one line, with everything escaped that could end a link, a table cell or begin markup."""
+    flat = _WHITESPACE.sub(" ", text).strip().replace("<", "&lt;")
+    return _LINK_TEXT_SPECIAL.sub(lambda found: "\\" + found.group(), flat)
+
+
+def without_links(text: str) -> str:
+    """Markdown with links and images replaced by their text."""
+    return _INLINE_LINK.sub(r"\1", text)
+
+
+def code_span(text: str) -> str:
+    """A code span around text without backticks and line ends."""
+    return f"`{text}`"

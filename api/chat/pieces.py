@@ -1,0 +1,183 @@
+"""Cuts a passage's Markdown into pieces that can be quoted by themselves: sentences, lists, code blocks, tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from api.chat.markdown import without_links
+
+#: Characters up to which a list, a table or a code block is quoted whole.
+WHOLE: Final = 900
+
+Kind = Literal["sentence", "list", "code", "table"]
+
+_FENCE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})")
+_ITEM: Final = re.compile(r"[ \t]{0,3}(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
+#: Headings, the frames of admonitions and tabs, rules, and what MDX imports: scaffolding, not text.
+_SCAFFOLDING: Final = re.compile(
+    r"\s*(?:#{1,6}\s|:{3,}|/{3,}|!{3}\s|={3,}|-{3,}\s*$|\*{3,}\s*$|(?:import|export)\s.*(?:from\s|[;=])|</?[A-Za-z][^>]*>\s*$|<!--.*-->\s*$|\{/\*.*\*/\}\s*$)"
+)
+_CODE: Final = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>")
+_UNESCAPED_BRACKET: Final = re.compile(r"(?<!\\)\[")
+#: Holds a code span's place; a character that no text has.
+_STAND_IN: Final = "\ue000"
+_REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
+_SENTENCE_END: Final = re.compile(
+    r"(?<=[.!?\u2026])[\"')\]*_\u201d\u2019]*\s+(?=[\"'(\[\\*_\u201c\u2018`]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f])|(?<=[\u3002\uff01\uff1f])\s*"
+)
+#: Words whose full stop ends no sentence.
+_ABBREVIATED: Final = re.compile(
+    r"(?:\b(?:[A-Z]|St|Mr|Mrs|Ms|Dr|Prof|vs|etc|No|Nr|Fig|cf|ca|approx|e\.g|i\.e|z\.B)\.)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a passage, as it can be shown."""
+
+    kind: Kind
+    #: Markdown; brackets outside code are escaped, so that none is taken for a mark.
+    text: str
+
+
+def split_pieces(text: str) -> list[Piece]:
+    """The pieces of a passage in reading order. A sentence that announces a list or code belongs to it."""
+    pieces: list[Piece] = []
+    for kind, block in _blocks(text):
+        if kind == "sentence":
+            pieces += [Piece(kind, sentence) for sentence in split_sentences(quotable(" ".join(block.split())))]
+            continue
+        announced = bool(pieces) and pieces[-1].kind == "sentence" and pieces[-1].text.endswith(":")
+        lead = pieces.pop().text + "\n\n" if announced else ""
+        for part in _parts(kind, block):
+            pieces.append(Piece(kind, lead + (part if kind == "code" else quotable(part))))
+            lead = ""
+    return [piece for piece in pieces if piece.text.strip()]
+
+
+def split_sentences(paragraph: str) -> list[str]:
+    """Sentences of one line of text. Full stops in code and after abbreviations end none."""
+    masked = _CODE.sub(lambda found: "x" * len(found.group()), paragraph)
+    sentences: list[str] = []
+    start = 0
+    for end in _SENTENCE_END.finditer(masked):
+        if not _ABBREVIATED.search(masked, start, end.start()):
+            sentences.append(paragraph[start : end.end()].strip())
+            start = end.end()
+    return [sentence for sentence in (*sentences, paragraph[start:].strip()) if sentence]
+
+
+def quotable(text: str) -> str:
+    """Prose without links, images and tags, which mean something only where it stood; code stays as it is."""
+    text = text.replace(_STAND_IN, "")
+    code = [found.group() for found in _CODE.finditer(text)]
+    plain = _TAG.sub("", _REFERENCE.sub(r"\1", without_links(_CODE.sub(_STAND_IN, text))))
+    plain = _UNESCAPED_BRACKET.sub(r"\\[", plain)
+    return re.sub(_STAND_IN, lambda _: code.pop(0), plain)
+
+
+def _blocks(text: str) -> Iterator[tuple[Kind, str]]:
+    """Runs of lines that belong together."""
+    lines = text.split("\n")
+    position = 0
+    while position < len(lines):
+        line = lines[position]
+        kind: Kind = "sentence"
+        end = position + 1
+        if fence := _FENCE.match(line):
+            kind, end = "code", _end_of_code(lines, position, fence[1])
+        elif line.lstrip().startswith("|"):
+            kind, end = "table", _end_of_table(lines, position)
+        elif _ITEM.match(line):
+            kind, end = "list", _end_of_list(lines, position)
+        elif not line.strip() or _SCAFFOLDING.match(line):
+            position = end
+            continue
+        else:
+            end = _end_of_paragraph(lines, position)
+        block = lines[position:end]
+        yield kind, "\n".join(block if kind != "sentence" else [part.lstrip("> \t") for part in block])
+        position = end
+
+
+def _end_of_code(lines: list[str], start: int, run: str) -> int:
+    for position in range(start + 1, len(lines)):
+        if lines[position].strip(" \t>").startswith(run) and not lines[position].strip(" \t>").strip(run[0]):
+            return position + 1
+    return len(lines)
+
+
+def _end_of_table(lines: list[str], start: int) -> int:
+    end = start
+    while end < len(lines) and lines[end].lstrip().startswith("|"):
+        end += 1
+    return end
+
+
+def _end_of_list(lines: list[str], start: int) -> int:
+    """A list goes on over its items, what is indented below them, and the blank lines between."""
+    end = start + 1
+    while end < len(lines):
+        following = next((line for line in lines[end:] if line.strip()), "")
+        continued = bool(lines[end].strip()) and bool(lines[end - 1].strip())
+        belongs = continued or _ITEM.match(following) or following.startswith(("  ", "\t"))
+        if not belongs or _SCAFFOLDING.match(following):
+            break
+        end += 1
+    return end
+
+
+def _end_of_paragraph(lines: list[str], start: int) -> int:
+    end = start + 1
+    while end < len(lines):
+        line = lines[end]
+        if not line.strip() or _FENCE.match(line) or _ITEM.match(line) or _SCAFFOLDING.match(line):
+            break
+        if line.lstrip().startswith("|"):
+            break
+        end += 1
+    return end
+
+
+def _parts(kind: Kind, block: str) -> Iterator[str]:
+    """A block whole, or what it is made of where it is too long to be quoted."""
+    block = block.strip("\n")
+    lines = block.split("\n")
+    if len(block) <= WHOLE:
+        yield block
+    elif kind == "list":
+        yield from _items(lines)
+    elif kind == "table" and len(lines) > 2:
+        yield from ("\n".join((*lines[:2], row)) for row in lines[2:])
+    elif kind == "code":
+        yield _shortened(lines)
+    else:
+        yield block
+
+
+def _items(lines: list[str]) -> Iterator[str]:
+    """The items of a list, each with what is indented below it."""
+    item: list[str] = []
+    for line in lines:
+        if item and _ITEM.match(line) and not line.startswith((" ", "\t")):
+            yield "\n".join(item).rstrip()
+            item = []
+        item.append(line)
+    yield "\n".join(item).rstrip()
+
+
+def _shortened(lines: list[str]) -> str:
+    """The beginning of a code block, as many whole lines as fit."""
+    fence = _FENCE.match(lines[0])
+    kept: list[str] = []
+    length = 0
+    for line in lines[:-1]:
+        length += len(line) + 1
+        if length > WHOLE and len(kept) > 1:
+            break
+        kept.append(line)
+    return "\n".join((*kept, "...", fence[1] if fence else "```"))

@@ -1,0 +1,175 @@
+"""Puts the API together: `create_app` for whoever has settings, `app` for `uvicorn api.main:app --factory`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Final, NoReturn
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from api.chat.answer import answer
+from api.chat.model import ChatModel, open_chat_model
+from api.dependencies import Answerer, Runtime, Timings
+from api.errors import add_error_handlers
+from api.idempotency import Idempotency
+from api.limits import Limiter, RateLimits
+from api.metrics import Metrics
+from api.middleware import BodyLimit, CatchAll, RequestContext
+from api.routes import chat, documents, health, ingest, metrics, pages, search
+from api.schemas import ErrorBody
+from api.security import Keys
+from api.sessions import Sessions
+from api.shutdown import draining_on_signals
+from api.stream import cancelled
+from shared.errors import ConfigurationError
+from shared.logging import configure_logging
+from shared.reconcile import TICK_SECONDS, keep_reconciling
+from shared.services import Services, open_services
+from shared.settings import Settings, load_settings
+
+log = structlog.get_logger(__name__)
+
+#: What `lectern` and other programs leave with when a setting is wrong.
+BAD_CONFIGURATION: Final = 2
+#: What front ends send, beside what browsers allow anyway.
+REQUEST_HEADERS: Final = (
+    "Content-Type",
+    "Authorization",
+    "X-API-Key",
+    "X-Anonymous-Session-ID",
+    "X-User-ID",
+    "X-Stream-Response",
+    "X-Request-ID",
+    "Last-Event-ID",
+)
+#: What their scripts may read.
+REPLY_HEADERS: Final = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
+OpenModel = Callable[[Settings], ChatModel]
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}}
+
+
+def app() -> FastAPI:
+    """The application as the environment configures it. A wrong setting ends the process with one line for each."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        _leave(error)
+    configure_logging(settings)
+    return leaving_on_bad_configuration(create_app(settings))
+
+
+def leaving_on_bad_configuration(application: FastAPI) -> FastAPI:
+    """The same application, which ends the process if it cannot start with its settings."""
+    starting = application.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with AsyncExitStack() as stack:
+            try:
+                state = await stack.enter_async_context(starting(app))
+            except ConfigurationError as error:
+                _leave(error)
+            yield state
+
+    application.router.lifespan_context = lifespan
+    return application
+
+
+def create_app(
+    settings: Settings,
+    *,
+    answer: Answerer = answer,
+    open_model: OpenModel = open_chat_model,
+    open_services: OpenServices = open_services,
+    timings: Timings | None = None,
+) -> FastAPI:
+    """The application. Tests put their own `answer`, model, services and patience in place of the real ones."""
+    counts = Metrics()
+    keys = Keys(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(open_services(settings))
+            model = open_model(settings)
+            stack.push_async_callback(model.close)
+            limiter = Limiter(settings, keys)
+            stack.push_async_callback(limiter.close)
+            if settings.embedding_provider == "local":
+                await services.embedder.open()  # else the first visitor waits while the model is loaded
+            reconciling = asyncio.create_task(_reconcile(services))
+            stack.push_async_callback(cancelled, reconciling)
+            runtime = Runtime(
+                services=services,
+                sessions=Sessions(services.redis, settings),
+                idempotency=Idempotency(services.redis),
+                keys=keys,
+                model=model,
+                answer=answer,
+                metrics=counts,
+                draining=stack.enter_context(draining_on_signals()),
+                timings=timings or Timings(),
+                started=time.monotonic(),
+            )
+            yield {"runtime": runtime, "limiter": limiter}
+
+    application = FastAPI(
+        title="Lectern",
+        version=health.VERSION,
+        description="Ask a documentation site questions; every claim of an answer links to where it comes from.",
+        lifespan=lifespan,
+        middleware=_middleware(settings, counts),
+        responses=ERRORS,
+    )
+    add_error_handlers(application)
+    for module in (chat, search, ingest, health, documents, metrics, pages):
+        application.include_router(module.router)
+    application.mount("/static", pages.static_files())
+    return application
+
+
+def _middleware(settings: Settings, counts: Metrics) -> list[Middleware]:
+    """From the outside in: whatever happens further in still has its id, its log line and its CORS headers."""
+    return [
+        Middleware(RequestContext, metrics=counts),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_credentials=True,
+            allow_methods=("GET", "POST", "OPTIONS"),
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=REPLY_HEADERS,
+        ),
+        Middleware(CatchAll),
+        Middleware(RateLimits),
+        Middleware(BodyLimit, most=settings.max_body_bytes),
+    ]
+
+
+async def _reconcile(services: Services) -> None:
+    """Look after unfinished jobs for as long as the process lives."""
+    while True:
+        try:
+            await keep_reconciling(services.jobs, services.queue)
+        except Exception:  # the task's edge: whatever it was, the next tick may go better
+            log.exception("reconcile.crashed")
+        await asyncio.sleep(TICK_SECONDS)
+
+
+def _leave(error: ConfigurationError) -> NoReturn:
+    """End the process as a program with a wrong setting ends.
+
+    At once, because the server would report anything that is raised here with a traceback and a status of its own.
+    """
+    print(error.message, file=sys.stderr, flush=True)  # noqa: T201 -- for the person who started it
+    os._exit(BAD_CONFIGURATION)

@@ -1,0 +1,146 @@
+"""Is it alive, is it ready, and how is it: /healthz, /readyz, /health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Final, Literal, TypeVar, cast
+
+import structlog
+from fastapi import APIRouter
+from redis.exceptions import RedisError
+from starlette.responses import JSONResponse
+
+from api.dependencies import Runtime, RuntimeDep
+from api.schemas import HealthReport, Probe
+from shared.errors import DependencyDown
+from shared.models import Job, Release
+from shared.services import Services
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(tags=["operations"])
+
+VERSION: Final = version("lectern")
+#: Each worker process keeps one key of this pattern alive while it consumes.
+WORKER_HEARTBEATS: Final = "lectern:worker:*"
+
+T = TypeVar("T")
+
+
+@router.get("/healthz")
+async def alive() -> Probe:
+    """200 as long as this process answers at all. Asks nobody else."""
+    return Probe(status="ok")
+
+
+@router.get("/readyz", response_model=Probe, responses={503: {"model": Probe}})
+async def ready(runtime: RuntimeDep) -> JSONResponse:
+    """200 when Qdrant and Redis answer within half a second each, else 503."""
+    services, patience = runtime.services, runtime.timings.probe
+    qdrant, redis = await asyncio.gather(
+        _within(patience, _ping_qdrant(services)), _within(patience, _ping_redis(services))
+    )
+    checks = {"qdrant": bool(qdrant), "redis": bool(redis)}
+    is_ready = all(checks.values()) and not runtime.draining.is_set()
+    probe = Probe(status="ready" if is_ready else "not_ready", checks=checks)
+    return JSONResponse(probe.model_dump(), 200 if is_ready else 503)
+
+
+@router.get("/health", response_model=HealthReport, responses={503: {"model": HealthReport}})
+async def health(runtime: RuntimeDep) -> JSONResponse:
+    """How each part is and what is indexed. 503 when Qdrant, without which nothing is answered, is down."""
+    services, patience = runtime.services, runtime.timings.report
+    live, jobs, workers = await asyncio.gather(
+        _within(patience, _live(services)),
+        _within(patience, services.jobs.list()),
+        _within(patience, _count_workers(services)),
+    )
+    report = report_of(runtime, live, jobs, workers)
+    return JSONResponse(report.model_dump(), 503 if report.status == "unhealthy" else 200)
+
+
+def report_of(
+    runtime: Runtime, live: tuple[Release | None] | None, jobs: list[Job] | None, workers: int | None
+) -> HealthReport:
+    """The report from what was found out; None stands for no answer."""
+    settings = runtime.services.settings
+    release = live[0] if live else None
+    documents, chunks = (release.documents, release.chunks) if release else (0, 0)
+    active = sum(not job.state.terminal for job in jobs or ())
+    has_provider = settings.provider != "local"
+    uptime = round(time.monotonic() - runtime.started, 1)
+    return HealthReport(
+        status=_status(live is not None, workers),
+        version=VERSION,
+        uptime=uptime,
+        uptime_seconds=uptime,
+        timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        qdrant_connected=live is not None,
+        openai_connected=has_provider,
+        redis_connected=workers is not None,
+        documents_count=documents,
+        chunks_count=chunks,
+        release=release.number if release else None,
+        services={
+            "qdrant": _part(live is not None, collection=release.collection if release else None),
+            "redis": _part(workers is not None),
+            "openai": {
+                "status": "configured" if has_provider else "not_configured",
+                "details": {
+                    "api_key_configured": has_provider,
+                    "provider": settings.provider,
+                    "model": settings.chat_model or "extractive",
+                    "embedding_model": settings.embedding_model,
+                },
+            },
+            "task_manager": _part(bool(workers), workers=workers or 0, active_tasks=active),
+        },
+        metrics={"documents_count": documents, "chunks_count": chunks, "active_tasks": active},
+    )
+
+
+def _status(has_qdrant: bool, workers: int | None) -> Literal["healthy", "degraded", "unhealthy"]:
+    """Questions are answered as long as Qdrant is there; without Redis or a worker nothing new is indexed."""
+    if not has_qdrant:
+        return "unhealthy"
+    return "healthy" if workers else "degraded"
+
+
+def _part(is_up: bool, **details: Any) -> dict[str, Any]:
+    return {"status": "healthy" if is_up else "unhealthy", "details": details}
+
+
+async def _live(services: Services) -> tuple[Release | None]:
+    """Wrapped, so that no release is told apart from no answer."""
+    await services.store.ping()
+    return (await services.releases.live(),)
+
+
+async def _ping_qdrant(services: Services) -> bool:
+    await services.store.ping()
+    return True
+
+
+async def _ping_redis(services: Services) -> bool:
+    return bool(await cast(Any, services.redis.ping()))
+
+
+async def _count_workers(services: Services) -> int:
+    keys = services.redis.scan_iter(match=WORKER_HEARTBEATS, count=1000)
+    return len({key async for key in keys})
+
+
+async def _within(seconds: float, asking: Awaitable[T]) -> T | None:
+    """The answer, or None if there is none in that time. A report never fails for what it reports."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asking
+    except (DependencyDown, RedisError, OSError, TimeoutError):
+        return None
+    except Exception:  # such as a refused key: not ours to mend, and still an answer that did not come
+        log.exception("health.check_failed")
+        return None

@@ -1,0 +1,35 @@
+"""GET /search: the passages that an answer would be made from, without the answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.chat.citations import citation
+from api.chat.retrieve import retrieve
+from api.dependencies import ServicesDep
+from api.questions import QuestionText
+from api.schemas import FoundPassage, SearchReply, citation_out
+from shared.models import Passage
+
+router = APIRouter(tags=["search"])
+
+
+@router.get("/search")
+async def search(
+    services: ServicesDep, q: Annotated[QuestionText, Query()], k: Annotated[int, Query(ge=1, le=20)] = 5
+) -> SearchReply:
+    """The best passages of the live release, best first."""
+    release = await services.releases.live()
+    passages = await retrieve(q, None, (), services, k)
+    results = [found(number, passage) for number, passage in enumerate(passages, 1)]
+    return SearchReply(query=q, results=results, total=len(results), release=release.number if release else None)
+
+
+def found(number: int, passage: Passage) -> FoundPassage:
+    """A passage with its scores; its text is whole, where a citation has the first words."""
+    shown = citation_out(citation(number, passage)).model_dump()
+    chunk = passage.chunk.chunk
+    more = {"text": chunk.text, "trail": list(chunk.trail), "kind": chunk.kind}
+    return FoundPassage(**{**shown, **more}, rank_score=passage.score, bm25=passage.bm25)

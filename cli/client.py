@@ -1,0 +1,157 @@
+"""The API over HTTP, as the commands need it. Every failure leaves as a CommandError with one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from cli.address import Target
+from cli.errors import BadInput, CommandError, Unreachable
+from cli.sse import read_data
+
+#: Longest wait for one answer or for the next part of a stream, in seconds; the API sends a heartbeat every few.
+READ_SECONDS: Final = 60
+CONNECT_SECONDS: Final = 5
+#: Statuses that mean "send something else": asking again with the same words is useless.
+CALLERS_FAULT: Final = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+
+
+class Api:
+    """One API. Use it as an asynchronous context manager."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._client = httpx.AsyncClient(
+            base_url=target.url,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            # A proxy for the outside world cannot reach this machine's own address.
+            trust_env=not target.is_local,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def get(self, path: str, *, admin: bool = False, **query: str | int) -> Any:
+        """The JSON that `path` answers with."""
+        with self._explained():
+            response = await self._client.get(path, params=query, headers=self._headers(admin))
+        return self._accepted(response)
+
+    async def post(self, path: str, body: Mapping[str, Any], *, admin: bool = False) -> Any:
+        """The JSON that `path` answers with to a JSON body."""
+        with self._explained():
+            response = await self._client.post(path, json=body, headers=self._headers(admin))
+        return self._accepted(response)
+
+    async def health(self) -> Mapping[str, Any]:
+        """The health report, also when it says that something is down (status 503)."""
+        with self._explained():
+            response = await self._client.get("/health")
+        body = _json(response)
+        is_report = isinstance(body, dict) and "documents_count" in body
+        report: Mapping[str, Any] = body if is_report else self._accepted(response)
+        return report
+
+    async def ask(self, body: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The events of an answer, `done` last. Raises CommandError for an `error` event or a stream cut short."""
+        async with self._stream("/chat", body) as parts:
+            async for data in read_data(parts):
+                event = json.loads(data)
+                if event["type"] == "error":
+                    raise CommandError(_said(event) or "the answer failed")
+                yield event
+                if event["type"] == "done":
+                    return
+        raise CommandError("the answer was cut off before its end; ask again")
+
+    @asynccontextmanager
+    async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
+        headers = {**self._headers(admin=False), "Accept": "text/event-stream"}
+        with self._explained():
+            async with self._client.stream("POST", path, json=body, headers=headers) as response:
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    self._accepted(response)
+                yield response.aiter_bytes()
+
+    def _headers(self, admin: bool) -> dict[str, str]:
+        # Without `admin` the key is sent too where there is one: it only raises the rate limit.
+        if self.target.admin_key is None:
+            if admin:
+                raise BadInput(
+                    f"no admin key for {self.target.url}: set ADMIN_API_KEY, or name the instance's home with --home"
+                )
+            return {}
+        return {"X-API-Key": self.target.admin_key}
+
+    def _accepted(self, response: httpx.Response) -> Any:
+        if response.is_success:
+            body = _json(response)
+            if body is None:
+                raise CommandError(
+                    f"{self.target.url} does not answer as Lectern's API does; give its address with --api"
+                )
+            return body
+        raise _refusal(response, self.target)
+
+    def _explained(self) -> _Explained:
+        return _Explained(self.target)
+
+
+class _Explained:
+    """Turns a connection's failures into one line that names the address and says what to do."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            raise Unreachable(
+                f"nothing answers at {self._target.url} ({self._target.found_by}); "
+                "start Lectern with `lectern up`, or give its address with --api"
+            ) from error
+        if isinstance(error, httpx.TimeoutException):
+            raise Unreachable(f"{self._target.url} did not answer within {READ_SECONDS} seconds") from error
+        if isinstance(error, httpx.TransportError):
+            raise Unreachable(f"the connection to {self._target.url} broke off; try again") from error
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _refusal(response: httpx.Response, target: Target) -> CommandError:
+    body = _json(response)
+    said = _said(body) if isinstance(body, dict) else None
+    message = said or f"{target.url} answered with status {response.status_code}"
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        message += "; set ADMIN_API_KEY, or name the instance's home with --home"
+    kind = BadInput if response.status_code in CALLERS_FAULT else CommandError
+    return kind(message, retry_after=_seconds(response.headers.get("retry-after")))
+
+
+def _said(body: Mapping[str, Any]) -> str | None:
+    """The sentence of an error body, with the request's id where only the API's log knows more."""
+    said = next((body[name] for name in ("message", "error", "detail") if isinstance(body.get(name), str)), None)
+    is_bug = body.get("code") == "INTERNAL_ERROR" and body.get("request_id")
+    return f"{said} ({body['request_id']})" if said and is_bug else said
+
+
+def _seconds(header: str | None) -> float | None:
+    return float(header) if header is not None and header.isdecimal() else None

@@ -1,0 +1,167 @@
+"""The `lectern` command: names, options and help. What each command does stands in the module of its name."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import ask as asking
+from cli import doctor as doctoring
+from cli import ingest as ingesting
+from cli import status as statuses
+from cli import up as starting
+from cli.address import HOME, find_api
+from cli.client import Api
+from cli.errors import BAD_INPUT, INTERRUPTED, CommandError
+from cli.output import complain, say
+from embedded.up import UpOptions
+from shared.errors import ConfigurationError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # help and usage errors as plain lines: they are read in logs and pipes too
+    pretty_exceptions_enable=False,
+    help="Ask a documentation site questions, and keep its index up to date.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 the API cannot be reached, 4 nothing found.",
+)
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="LECTERN_HOME", help="Where `lectern up` keeps its data and secrets.")
+]
+ApiOption = Annotated[
+    str | None,
+    typer.Option("--api", envvar="LECTERN_API", help="Address of the API; else the instance that runs in --home."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"lectern {version('lectern')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lectern(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def up(
+    *,
+    docs: Annotated[Path | None, typer.Option(help="Folder with the site's Markdown; else CONTENT_ROOT.")] = None,
+    site_url: Annotated[str | None, typer.Option(help="Address of the published site, for links in citations.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; else API_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of API and chat page; 0 picks one; else API_PORT.")] = None,
+    flower_port: Annotated[int, typer.Option(help="Port of Flower; 0 picks one.")] = 5555,
+    home: HomeOption = HOME,
+    no_ingest: Annotated[bool, typer.Option("--no-ingest", help="Start without indexing.")] = False,
+) -> None:
+    """Start everything on this machine and index the docs. Runs until Ctrl-C."""
+    options = UpOptions(docs=docs, site_url=site_url, home=home, host=host, port=port, flower_port=flower_port)
+    _run(lambda: starting.up(options, ingest=not no_ingest))
+
+
+@app.command()
+def ingest(
+    *,
+    path: Annotated[str, typer.Argument(help="Folder or page to index; else all of the content root.")] = ".",
+    watch: Annotated[bool, typer.Option("--watch", help="Index again after each change, until Ctrl-C.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Read unchanged pages too.")] = False,
+    as_json: JsonOption = False,
+    api: ApiOption = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Index what has changed in the docs."""
+    request = ingesting.Request(path, force=force, as_json=as_json)
+    _with_api(api, home, lambda client: ingesting.ingest(client, request, watch=watch))
+
+
+@app.command()
+def status(
+    *,
+    job: Annotated[str | None, typer.Argument(help="A job's id; else all jobs are listed.")] = None,
+    as_json: JsonOption = False,
+    api: ApiOption = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Show what is live, and the ingest jobs or one of them."""
+    _with_api(api, home, lambda client: statuses.status(client, job, as_json=as_json))
+
+
+@app.command()
+def ask(
+    *,
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    passages: Annotated[int, typer.Option("-k", min=1, max=20, help="Passages to answer from.")] = 5,
+    as_json: JsonOption = False,
+    api: ApiOption = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Ask a question, as a visitor would. Exit code 4 if the docs do not say."""
+    _with_api(api, home, lambda client: asking.ask(client, question, passages, as_json=as_json))
+
+
+@app.command()
+def search(
+    *,
+    words: Annotated[str, typer.Argument(help="What to look for, in quotes.")],
+    passages: Annotated[int, typer.Option("-k", min=1, max=20, help="Passages to show.")] = 5,
+    as_json: JsonOption = False,
+    api: ApiOption = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Show the passages that a question would be answered from. Exit code 4 if there are none."""
+    _with_api(api, home, lambda client: asking.search(client, words, passages, as_json=as_json))
+
+
+@app.command()
+def doctor(*, as_json: JsonOption = False, api: ApiOption = None, home: HomeOption = HOME) -> None:
+    """Check every part, and say how to mend what is broken. Exit code 1 if anything is."""
+    _run(lambda: doctoring.doctor(api, home, as_json=as_json))
+
+
+def _with_api(api: str | None, home: Path, command: Callable[[Api], Awaitable[int]]) -> None:
+    async def connected() -> int:
+        async with Api(find_api(api, home)) as client:
+            return await command(client)
+
+    _run(connected)
+
+
+def _run(command: Callable[[], Coroutine[Any, Any, int]]) -> None:
+    """Run a command to its exit code. What is expected to fail ends in lines for a person."""
+    try:
+        code = asyncio.run(command())
+    except CommandError as error:
+        complain(error.message)
+        code = error.exit_code
+    except ConfigurationError as error:
+        complain(error.message)
+        code = BAD_INPUT
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def run() -> None:
+    """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # docs may hold characters that an old terminal has not
+    app(prog_name="lectern")
+
+
+if __name__ == "__main__":
+    run()

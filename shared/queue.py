@@ -1,0 +1,108 @@
+"""How processes talk: a task's name and its payload. The only module of `shared` that knows Celery.
+
+The queue is a doorbell, not the truth: a message may be lost, delivered twice or arrive late. What a job is and how
+far it has come stands in `shared.jobs`; `shared.reconcile` rings again when nobody answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+QUEUE: Final = "ingest"
+KEY_PREFIX: Final = "lectern:"
+#: Names as Flower shows them.
+PLAN_TASK: Final = "ingest.plan"
+SHARD_TASK: Final = "ingest.shard"
+PUBLISH_TASK: Final = "ingest.publish"
+
+#: A shard is seconds of work; ten minutes is for a provider that makes every request wait for its rate limit.
+TASK_SECONDS: Final = 600
+#: Twice a task's limit, else a task that still runs is delivered again, beside itself, for ever.
+VISIBILITY_SECONDS: Final = 2 * TASK_SECONDS + 60
+#: Paths that a task's arguments show to whoever watches Flower; the full list stands in the job's plan.
+SHOWN_PAGES: Final = 5
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery application, configured alike for who sends and who works."""
+    broker = {
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "global_keyprefix": KEY_PREFIX,
+        # Unacknowledged messages are looked at every five seconds (the default is every hundred).
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    app = Celery("lectern", broker=settings.redis_url.get_secret_value())
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_default_queue=QUEUE,
+        # Results and progress stand in shared.jobs; a result backend would only add ways to block.
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        # The task's own time-out (worker/tasks.py) ends it in order; this one is for a process that hangs.
+        task_time_limit=TASK_SECONDS + 30,
+        task_publish_retry=False,
+        broker_transport_options=broker,
+        visibility_timeout=VISIBILITY_SECONDS,
+        broker_connection_retry_on_startup=True,
+        worker_concurrency=settings.worker_concurrency,
+        # SIGTERM (as SIGQUIT, see REMAP_SIGTERM) lets a task finish for this long, then puts it back.
+        worker_soft_shutdown_timeout=4,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        task_track_started=True,
+    )
+    return app
+
+
+class Queue:
+    """Rings workers. Sending never blocks the event loop and never raises: a lost message is rung again."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    async def plan(self, job: str) -> bool:
+        """Ask a worker to plan a job. False if the queue did not take it."""
+        return await self._send(PLAN_TASK, {"job": job})
+
+    async def shard(self, job: str, shard: str, pages: Sequence[str]) -> bool:
+        """Ask a worker to index one shard. `pages` is for the eyes of an admin; the plan holds what to do."""
+        shown = list(pages[:SHOWN_PAGES])
+        if len(pages) > SHOWN_PAGES:
+            shown.append(f"and {len(pages) - SHOWN_PAGES} more")
+        return await self._send(SHARD_TASK, {"job": job, "shard": shard, "pages": shown})
+
+    async def publish(self, job: str) -> bool:
+        """Ask a worker to publish a job whose shards are all done."""
+        return await self._send(PUBLISH_TASK, {"job": job})
+
+    async def _send(self, task: str, payload: dict[str, Any]) -> bool:
+        try:
+            # In a thread: kombu is synchronous, and with Redis gone it waits for seconds.
+            await asyncio.to_thread(self._celery.send_task, task, kwargs=payload, ignore_result=True, retry=False)
+        except (OperationalError, OSError) as error:
+            log.warning("queue.unreachable", task=task, job=payload["job"], error=type(error).__name__)
+            return False
+        return True
+
+    def close(self) -> None:
+        self._celery.close()

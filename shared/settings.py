@@ -1,0 +1,302 @@
+"""Every setting, read from the environment (and `.env`) once. The only module that looks at the environment.
+
+The variable names of older book back ends are accepted as aliases, so that their `.env` files work unchanged; where
+several names stand for one setting, the first that is set wins. `docs/configuration.md` lists them all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from shared.errors import ConfigurationError
+
+GEMINI_BASE_URL: Final = "https://generativelanguage.googleapis.com/v1beta/openai/"
+#: The name that stands for the model in the `local` extra; `shared/local_model.py` holds it.
+LOCAL_EMBEDDING_MODEL: Final = "all-MiniLM-L6-v2"
+
+#: Gemini models that no longer answer, which old `.env` files still name (shut down 2025-04 to 2026-12).
+RETIRED_GEMINI_MODELS: Final = ("gemini-pro", "gemini-1.0", "gemini-1.5", "gemini-2.0", "gemini-2.5")
+DEFAULT_CHAT_MODEL: Final = {"openai": "gpt-4.1-nano", "gemini": "gemini-3.5-flash-lite"}
+DEFAULT_EMBEDDING_MODEL: Final = {"openai": "text-embedding-3-small", "gemini": "gemini-embedding-001"}
+
+Provider = Literal["openai", "gemini", "local"]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+def _names(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """One frozen object; defaults suit one machine. A number's unit is in its description."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True,
+        populate_by_name=True, env_ignore_empty=True,
+    )  # fmt: skip
+
+    # Models
+    model_provider: Literal["auto", "openai", "gemini", "local"] = Field(
+        default="auto", validation_alias=_names("MODEL_PROVIDER", "GENERATIVE_MODEL_PROVIDER")
+    )
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    gemini_api_key: SecretStr | None = Field(default=None, validation_alias="GEMINI_API_KEY")
+    openai_chat_model: str | None = Field(
+        default=None, validation_alias=_names("CHAT_MODEL", "OPENAI_MODEL", "OPENAI_CHAT_MODEL")
+    )
+    gemini_chat_model: str | None = Field(
+        default=None, validation_alias=_names("GENERATIVE_MODEL", "GEMINI_RAG_MODEL", "CHAT_MODEL")
+    )
+    openai_embedding_model: str | None = Field(
+        default=None, validation_alias=_names("OPENAI_EMBEDDING_MODEL", "EMBEDDING_MODEL")
+    )
+    gemini_embedding_model: str | None = Field(default=None, validation_alias="EMBEDDING_MODEL")
+    configured_dimensions: int | None = Field(
+        default=None, ge=1, le=8192, validation_alias=_names("EMBEDDING_DIMENSIONS", "QDRANT_VECTOR_SIZE")
+    )
+    embed_batch_size: int = Field(default=100, ge=1, le=2048, validation_alias=_names("EMBED_BATCH_SIZE", "BATCH_SIZE"))
+    max_concurrent_requests: int = Field(default=10, ge=1, le=256, validation_alias="MAX_CONCURRENT_REQUESTS")
+    embedding_threads: int = Field(default=2, ge=1, le=64, validation_alias="EMBEDDING_THREADS")
+    max_answer_tokens: int = Field(default=1000, ge=16, le=32_000, validation_alias="MAX_ANSWER_TOKENS")
+    model_timeout: float = Field(default=20, gt=0, le=600, validation_alias="MODEL_TIMEOUT", description="seconds")
+
+    # Stores
+    qdrant_url: str = Field(default="http://localhost:6333", validation_alias=_names("QDRANT_URL", "QDRANT_HOST"))
+    qdrant_api_key: SecretStr | None = Field(default=None, validation_alias="QDRANT_API_KEY")
+    collection: str = Field(
+        default="lectern", pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        validation_alias=_names("QDRANT_COLLECTION_NAME", "QDRANT_COLLECTION"),
+    )  # fmt: skip
+    redis_url: SecretStr = Field(default=SecretStr("redis://localhost:6379/0"), validation_alias="REDIS_URL")
+
+    # Content
+    content_root: Path = Field(default=Path("docs"), validation_alias=_names("CONTENT_ROOT", "BOOK_CONTENT_PATH"))
+    content_include: CommaSeparated = Field(default=(), validation_alias="CONTENT_INCLUDE")
+    content_exclude: CommaSeparated = Field(default=(), validation_alias="CONTENT_EXCLUDE")
+    site_url: str | None = Field(default=None, validation_alias="SITE_URL")
+    docs_route: str = Field(default="docs", validation_alias="DOCS_ROUTE")
+    chunk_size: int = Field(default=600, ge=100, le=2000, validation_alias="CHUNK_SIZE", description="tokens")
+    chunk_overlap: int = Field(default=100, ge=0, le=500, validation_alias="CHUNK_OVERLAP", description="tokens")
+    min_chunk_size: int = Field(default=50, ge=0, le=500, validation_alias="MIN_CHUNK_SIZE", description="tokens")
+    max_page_bytes: int = Field(default=10 * 2**20, ge=1024, validation_alias="MAX_PAGE_BYTES")
+
+    # HTTP
+    api_host: str = Field(default="127.0.0.1", validation_alias="API_HOST")
+    api_port: int = Field(default=7860, ge=1, le=65535, validation_alias=_names("API_PORT", "PORT"))
+    admin_api_key: SecretStr | None = Field(default=None, min_length=16, validation_alias="ADMIN_API_KEY")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), validation_alias="API_KEYS")
+    allowed_origins: CommaSeparated = Field(
+        default=("http://localhost:3000", "http://127.0.0.1:3000"),
+        validation_alias=_names("ALLOWED_ORIGINS", "CORS_ORIGINS"),
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(), validation_alias="TRUSTED_PROXIES"
+    )
+    rate_limit_requests: int = Field(default=60, ge=1, validation_alias=_names("RATE_LIMIT_REQUESTS", "RATE_LIMIT_RPM"))
+    rate_limit_window: int = Field(
+        default=60, ge=1, le=86_400, validation_alias="RATE_LIMIT_WINDOW", description="seconds"
+    )
+    rate_limit_key_requests: int = Field(default=600, ge=1, validation_alias="RATE_LIMIT_KEY_REQUESTS")
+    max_body_bytes: int = Field(default=256 * 1024, ge=1024, validation_alias="MAX_BODY_BYTES")
+
+    # Answers
+    max_context_messages: int = Field(
+        default=3, ge=0, le=20, validation_alias="MAX_CONTEXT_MESSAGES", description="exchanges remembered"
+    )
+    session_minutes: int = Field(default=30, ge=1, le=1440, validation_alias="SESSION_MINUTES")
+    context_window: int = Field(
+        default=4000, ge=500, le=200_000, description="tokens of a prompt",
+        validation_alias=_names("CONTEXT_WINDOW_SIZE", "CONTEXT_WINDOW"),
+    )  # fmt: skip
+    send_final: bool = Field(default=True, validation_alias="SEND_FINAL_EVENT")
+    min_score: float = Field(default=0.25, ge=-1, le=1, validation_alias="MIN_SCORE", description="cosine")
+
+    # Releases
+    keep_releases: int = Field(default=3, ge=1, le=1000, validation_alias="KEEP_RELEASES")
+
+    # Processes
+    worker_concurrency: int = Field(default=1, ge=1, le=256, validation_alias="WORKER_CONCURRENCY")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", validation_alias="LOG_LEVEL")
+    log_format: Literal["console", "json"] = Field(default="console", validation_alias="LOG_FORMAT")
+
+    # Stands before `_split` because the validator that is defined last runs first.
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        return tuple(ip_network(part, strict=False) for part in value)
+
+    @field_validator(
+        "content_include", "content_exclude", "allowed_origins", "api_keys", "trusted_proxies", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """`a, b` or `["a", "b"]`: both spellings stand in existing files."""
+        if not isinstance(value, str):
+            return value
+        return tuple(part for part in (p.strip(" '\"") for p in value.strip("[] ").split(",")) if part)
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("qdrant_url", "openai_base_url", "site_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address")
+        return value.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss"):
+            raise ValueError("must start with redis:// or rediss:// (Valkey answers to redis:// too)")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.netloc
+                or parts.path not in ("", "/")
+                or "*" in origin
+            ):
+                raise ValueError("each origin must be exact, scheme and host, no path and no *")
+        return tuple(origin.rstrip("/") for origin in value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.chunk_overlap * 2 > self.chunk_size:
+            raise ValueError("CHUNK_OVERLAP: must be at most half of CHUNK_SIZE, for example CHUNK_OVERLAP=100")
+        if self.min_chunk_size > self.chunk_size:
+            raise ValueError("MIN_CHUNK_SIZE: must be at most CHUNK_SIZE, for example MIN_CHUNK_SIZE=50")
+        if self.model_provider == "openai" and not (self.openai_api_key or self.openai_base_url):
+            raise ValueError(
+                "OPENAI_API_KEY: is missing while MODEL_PROVIDER=openai, for example OPENAI_API_KEY=sk-..."
+            )
+        if self.model_provider == "gemini" and not self.gemini_api_key:
+            raise ValueError(
+                "GEMINI_API_KEY: is missing while MODEL_PROVIDER=gemini, for example GEMINI_API_KEY=AIza..."
+            )
+        return self
+
+    @property
+    def provider(self) -> Provider:
+        """Who answers and embeds: as named, else by which key is set, else the local model."""
+        if self.model_provider != "auto":
+            return self.model_provider
+        if self.openai_api_key or self.openai_base_url:
+            return "openai"
+        return "gemini" if self.gemini_api_key else "local"
+
+    @property
+    def chat_model(self) -> str | None:
+        """The chat model's name; None means the extractive answerer."""
+        if self.provider == "local":
+            return None
+        if self.provider == "gemini":
+            named = self.gemini_chat_model or ""
+            retired = not named or named.startswith(RETIRED_GEMINI_MODELS)
+            return DEFAULT_CHAT_MODEL["gemini"] if retired else named
+        # A server of one's own has its own model names: without one, only its neighbour is asked.
+        return self.openai_chat_model or (None if self.openai_base_url else DEFAULT_CHAT_MODEL["openai"])
+
+    @property
+    def embedding_provider(self) -> Provider:
+        return "local" if self.embedding_model == LOCAL_EMBEDDING_MODEL else self.provider
+
+    @property
+    def embedding_model(self) -> str:
+        if self.provider == "gemini":
+            return self.gemini_embedding_model or DEFAULT_EMBEDDING_MODEL["gemini"]
+        if self.provider == "openai" and self.openai_embedding_model:
+            return self.openai_embedding_model
+        if self.provider == "openai" and not self.openai_base_url:
+            return DEFAULT_EMBEDDING_MODEL["openai"]
+        return LOCAL_EMBEDDING_MODEL
+
+    @property
+    def embedding_dimensions(self) -> int | None:
+        """What to ask the provider for; None leaves it to the model. The local model has one size."""
+        return None if self.embedding_provider == "local" else self.configured_dimensions
+
+    @property
+    def model_base_url(self) -> str | None:
+        return GEMINI_BASE_URL if self.provider == "gemini" else self.openai_base_url
+
+    @property
+    def model_api_key(self) -> SecretStr:
+        """The provider's key; servers of one's own often want none, and the SDK insists on a value."""
+        key = self.gemini_api_key if self.provider == "gemini" else self.openai_api_key
+        return key or SecretStr("none")
+
+
+#: A right value for each variable whose wrong one people meet.
+EXAMPLES: Final[Mapping[str, str]] = {
+    "ADMIN_API_KEY": "at least 16 characters, such as the output of: openssl rand -hex 32",
+    "ALLOWED_ORIGINS": "https://docs.example.org,http://localhost:3000",
+    "API_PORT": "7860",
+    "CHUNK_OVERLAP": "100",
+    "CHUNK_SIZE": "600",
+    "LOG_FORMAT": "json",
+    "LOG_LEVEL": "INFO",
+    "MODEL_PROVIDER": "auto",
+    "OPENAI_BASE_URL": "http://localhost:11434/v1",
+    "QDRANT_COLLECTION_NAME": "lectern",
+    "QDRANT_URL": "http://localhost:6333",
+    "REDIS_URL": "redis://localhost:6379/0",
+    "SITE_URL": "https://example.org/base/",
+    "TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1/32",
+}
+
+
+def load_settings(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
+    """Read the environment. Raises ConfigurationError with one line for each wrong variable; values are not echoed."""
+    try:
+        return Settings(**{"_env_file": env_file, **overrides})
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_line(item) for item in error.errors(include_input=False))) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}; check the spelling of the variable in the environment or .env") from None
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    """`CHUNK_SIZE: should be greater than or equal to 100, for example CHUNK_SIZE=600`"""
+    fault = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if not item["loc"]:
+        return str(fault)
+    named = str(item["loc"][0])
+    for name, field in Settings.model_fields.items():
+        variables = variables_of(name)
+        if named in (name, *variables):
+            variable = named if named in variables else variables[0]
+            example = EXAMPLES.get(variables[0]) or field.default
+            return f"{variable}: {fault}" + ("" if example is None else f", for example {variable}={example}")
+    return f"{named}: {fault}"
+
+
+def variables_of(name: str) -> tuple[str, ...]:
+    """The environment variables that a field of Settings is read from, the preferred one first."""
+    alias = Settings.model_fields[name].validation_alias
+    return tuple(str(c) for c in alias.choices) if isinstance(alias, AliasChoices) else (str(alias),)
+
+
+def child_environment(overrides: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with `overrides`: what a supervised process starts with."""
+    return {**os.environ, **overrides}

@@ -1,0 +1,98 @@
+"""A passage falls into pieces that can be quoted by themselves, word for word."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.chat.pieces import WHOLE, Piece, quotable, split_pieces, split_sentences
+
+
+def kinds(text: str) -> list[tuple[str, str]]:
+    return [(piece.kind, piece.text) for piece in split_pieces(text)]
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "sentences"),
+    [
+        ("One. Two! Three? four", ["One.", "Two!", "Three? four"]),
+        ("Use e.g. Redis. It is fast.", ["Use e.g. Redis.", "It is fast."]),
+        ("Dr. Who met J. Smith. They spoke.", ["Dr. Who met J. Smith.", "They spoke."]),
+        ("Call `a.b. C` first. Then go.", ["Call `a.b. C` first.", "Then go."]),
+        ("Version 1.2 is out. See 3.4.", ["Version 1.2 is out.", "See 3.4."]),
+        ('He said "Stop." She did.', ['He said "Stop."', "She did."]),
+        ("一。二。", ["一。", "二。"]),
+        ("No full stop", ["No full stop"]),
+    ],
+)
+def test_sentences_end_where_a_reader_would_say_so(paragraph: str, sentences: list[str]) -> None:
+    assert split_sentences(paragraph) == sentences
+
+
+def test_a_paragraph_falls_into_sentences_across_its_lines() -> None:
+    assert kinds("One two\nthree. Four\nfive.\n\nSix.") == [
+        ("sentence", "One two three."),
+        ("sentence", "Four five."),
+        ("sentence", "Six."),
+    ]
+
+
+def test_a_sentence_that_announces_a_list_or_code_belongs_to_it() -> None:
+    text = "It is easy. Do this:\n\n1. Go\n2. Stop\n\nThen run:\n\n```sh\nmake\n\nmake up\n```\nDone."
+    assert kinds(text) == [
+        ("sentence", "It is easy."),
+        ("list", "Do this:\n\n1. Go\n2. Stop"),
+        ("code", "Then run:\n\n```sh\nmake\n\nmake up\n```"),
+        ("sentence", "Done."),
+    ]
+
+
+def test_a_list_keeps_what_is_indented_below_its_items() -> None:
+    text = "- one\n  more\n\n  ```\n  code\n  ```\n- two\n\nAfter."
+    assert kinds(text) == [("list", "- one\n  more\n\n  ```\n  code\n  ```\n- two"), ("sentence", "After.")]
+
+
+def test_a_long_list_falls_into_its_items_and_a_long_table_into_its_rows() -> None:
+    items = [f"- {'word ' * 30}{i}" for i in range(8)]
+    assert [piece.text for piece in split_pieces("\n".join(items))] == items
+    rows = [f"| {i} | {'word ' * 30}|" for i in range(8)]
+    table = split_pieces("\n".join(("| a | b |", "|---|---|", *rows)))
+    assert [piece.text for piece in table] == [f"| a | b |\n|---|---|\n{row}" for row in rows]
+
+
+def test_long_code_is_cut_at_a_line_s_end_and_closed() -> None:
+    (piece,) = split_pieces("```py\n" + "x = 1\n" * 1000 + "```")
+    assert len(piece.text) < WHOLE + 20
+    assert piece.text.endswith("x = 1\n...\n```")
+
+
+def test_scaffolding_is_not_quoted() -> None:
+    text = (
+        "import Tabs from '@theme/Tabs'\n\n## Heading\n\n:::note\nMind this.\n:::\n\n<Tabs>\n<TabItem>\nIn a tab.\n"
+        "</TabItem>\n</Tabs>\n\n/// tip\nTake it.\n///\n\n---\n\n> Quoted\n> text."
+    )
+    assert [text for _, text in kinds(text)] == ["Mind this.", "In a tab.", "Take it.", "Quoted text."]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("See [the guide](./guide.md) and ![a](b.png).", "See the guide and a."),
+        ("See [the guide][ref].", "See the guide."),
+        ("Use [`arr[0]` here](./a.md) and `b`.", "Use `arr[0]` here and `b`."),
+        ("A \ue000 in `text`.", "A  in `text`."),
+        ("As in [1], press <kbd>Esc</kbd>.", "As in \\[1], press Esc."),
+        ("Use `arr[0]` and `<b>` and ``a ` [1]``.", "Use `arr[0]` and `<b>` and ``a ` [1]``."),
+        ("Escaped \\[1] stays.", "Escaped \\[1] stays."),
+    ],
+)
+def test_links_tags_and_marks_lose_their_meaning_outside_code(text: str, shown: str) -> None:
+    assert quotable(text) == shown
+
+
+def test_code_stays_as_it_was_written() -> None:
+    assert split_pieces("```py\nx[1] = '<b>[a](b)'\n```") == [Piece("code", "```py\nx[1] = '<b>[a](b)'\n```")]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# Only a heading", "```", "|", "- ", "> "])
+def test_odd_passages_make_no_trouble(text: str) -> None:
+    assert all(piece.text.strip() for piece in split_pieces(text))

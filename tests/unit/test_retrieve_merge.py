@@ -1,0 +1,193 @@
+"""How the searches for a question, its context and a selection become one list, and what is said of its fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.chat.events import Question, Turn
+from api.chat.judge import fits
+from api.chat.retrieve import Findings, blend, collapse, find, leans, rerank, retrieve
+from shared.errors import DependencyDown, ProviderError, ProviderUnavailable
+from shared.models import Passage
+from shared.services import Services
+from tests.passages import RELEASE, FakeEmbedder, FakeReleases, FakeStore, passage, services_with
+
+ANCHOR = passage("Drop the anchor over the bow.", heading="Anchoring", score=1.0, cosine=0.6)
+SAILS = passage("Hoist the main sail first.", heading="Sails", score=0.9, cosine=0.5)
+ENGINE = passage("Start the engine before you leave.", heading="Engine", score=0.8, cosine=0.4)
+QUESTION = "Where exactly should the anchor chain be dropped?"
+
+
+def texts(passages: list[Passage] | tuple[Passage, ...]) -> list[str]:
+    return [p.chunk.chunk.heading for p in passages]
+
+
+async def test_before_the_first_ingest_nothing_is_found() -> None:
+    services = services_with(releases=FakeReleases(None))
+    assert await retrieve(QUESTION, None, (), services, 5) == []
+
+
+async def test_a_question_that_stands_alone_is_searched_alone() -> None:
+    store, embedder = FakeStore({QUESTION: [ANCHOR, SAILS]}), FakeEmbedder()
+    history = [Turn("How do I hoist the sails?", "By hand.")]
+    found = await retrieve(QUESTION, None, history, services_with(store, embedder), 5)
+    assert texts(found) == ["Anchoring", "Sails"]
+    assert embedder.asked == [QUESTION]
+
+
+async def test_a_follow_up_is_searched_with_the_exchange_before_it_as_well() -> None:
+    follow_up = "How deep should it be?"
+    wide = f"{follow_up}\nWhere do I drop the anchor?\nOver the bow."
+    store = FakeStore({follow_up: [ENGINE, ANCHOR], wide: [ANCHOR, SAILS]})
+    history = [Turn("Unrelated?", "Yes."), Turn("Where do I drop the anchor?", "Over the [bow](https://site.example).")]
+    found = await retrieve(follow_up, None, history, services_with(store), 5)
+    assert texts(found) == ["Anchoring", "Sails", "Engine"]
+
+
+async def test_a_selection_s_own_passage_comes_first_even_if_the_question_finds_others() -> None:
+    selection = "Drop the anchor over the bow"
+    store = FakeStore({QUESTION: [SAILS, ENGINE], selection: [ANCHOR, SAILS]})
+    services = services_with(store)
+    findings = await find(Question(QUESTION, selection=selection), RELEASE, services)
+    assert texts(findings.passages) == ["Anchoring", "Sails", "Engine"]
+    assert findings.selected
+
+
+async def test_a_selection_that_no_passage_holds_only_adds_to_what_the_question_finds() -> None:
+    selection = "something copied from elsewhere about hovercraft maintenance"
+    store = FakeStore({QUESTION: [SAILS], selection: [ENGINE]})
+    findings = await find(Question(QUESTION, selection=selection), RELEASE, services_with(store))
+    assert texts(findings.passages) == ["Sails", "Engine"]
+    assert not findings.selected
+
+
+async def test_a_question_about_a_selection_is_searched_together_with_it() -> None:
+    selection = "Drop the anchor over the bow"
+    store = FakeStore({f"What does this mean?\n{selection}": [ENGINE]})
+    found = await retrieve("What does this mean?", selection, (), services_with(store), 5)
+    assert texts(found) == ["Engine"]
+
+
+async def test_as_many_passages_are_kept_as_were_asked_for() -> None:
+    store = FakeStore({QUESTION: [ANCHOR, SAILS, ENGINE]})
+    assert len(await retrieve(QUESTION, None, (), services_with(store), 2)) == 2
+
+
+@pytest.mark.parametrize("error", [ProviderUnavailable("busy"), ProviderError("no such key")])
+async def test_words_alone_decide_if_the_question_cannot_be_embedded(error: ProviderError) -> None:
+    store = FakeStore({QUESTION: [ANCHOR]})
+    found = await retrieve(QUESTION, None, (), services_with(store, FakeEmbedder(error)), 5)
+    assert texts(found) == ["Anchoring"]
+    assert store.vectors == [None]
+
+
+async def test_words_alone_decide_if_the_release_was_made_with_another_model() -> None:
+    store = FakeStore({QUESTION: [ANCHOR]}, model="another")
+    assert texts(await retrieve(QUESTION, None, (), services_with(store), 5)) == ["Anchoring"]
+    assert store.vectors == [None]
+
+
+async def test_a_question_that_is_asked_again_is_not_embedded_again() -> None:
+    embedder = FakeEmbedder()
+    services = services_with(FakeStore({}), embedder)
+    for _ in range(3):
+        await retrieve(QUESTION, None, (), services, 5)
+    assert embedder.asked == [QUESTION]
+
+
+async def test_an_endless_question_is_searched_by_its_beginning_and_end() -> None:
+    embedder = FakeEmbedder()
+    await retrieve(f"start {'x ' * 5000} end", None, (), services_with(FakeStore({}), embedder), 5)
+    (asked,) = embedder.asked
+    assert len(asked) <= 2001
+    assert asked.startswith("start")
+    assert asked.endswith("end")
+
+
+def test_blending_adds_half_of_each_score_and_averages_the_cosines() -> None:
+    other = passage("Drop the anchor over the bow.", heading="Anchoring", score=0.5, cosine=0.2)
+    blended = blend([ANCHOR], [other, SAILS])
+    assert [(p.chunk.chunk.heading, p.score) for p in blended] == [("Anchoring", 0.75), ("Sails", 0.45)]
+    assert blended[0].cosine == pytest.approx(0.4)
+
+
+def test_a_heading_in_the_question_s_words_moves_its_passage_up() -> None:
+    close = passage("Text.", heading="Anchoring", score=0.9)
+    ahead = passage("Text, too.", heading="Rigging", score=1.0)
+    assert texts(rerank("What about anchoring?", [ahead, close], services_with())) == ["Anchoring", "Rigging"]
+    far = passage("Text.", heading="Anchoring", score=0.5)
+    assert texts(rerank("What about anchoring?", [ahead, far], services_with())) == ["Rigging", "Anchoring"]
+
+
+def test_a_text_that_stands_on_two_pages_is_shown_once() -> None:
+    twin = passage(ANCHOR.chunk.chunk.text.upper(), path="other.md")
+    assert collapse([ANCHOR, twin, SAILS], 5) == [ANCHOR, SAILS]
+
+
+def test_texts_that_differ_in_a_word_are_both_shown() -> None:
+    linux, windows = passage("Run install on Linux now."), passage("Run install on Windows now.")
+    assert collapse([linux, windows], 5) == [linux, windows]
+
+
+@pytest.mark.parametrize(
+    ("question", "leaning"),
+    [
+        ("How deep should it be?", True),
+        ("And then?", True),
+        ("Why?", True),
+        ("What about Redis?", True),
+        ("How do I configure the rate limit of the public API?", False),
+    ],
+)
+def test_a_question_leans_on_what_was_said_if_it_points_back_or_says_little(question: str, leaning: bool) -> None:
+    assert leans(question, services_with()) is leaning
+
+
+# Does it fit?
+
+FOUND = (ANCHOR,)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "coverage", "fit"),
+    [
+        (0.6, 0.0, True),  # close in meaning, other words
+        (0.3, 1.0, True),  # every word of the question
+        (0.3, 0.2, False),  # something else with a word in common
+        (0.2, 1.0, False),  # the words, in another sense
+        (None, 0.8, True),  # no vectors: words alone
+        (None, 0.3, False),
+    ],
+)
+def test_meaning_and_words_together_decide_whether_anything_fits(
+    cosine: float | None, coverage: float, fit: bool
+) -> None:
+    assert fits(Findings(FOUND, cosine, coverage), 0.25) is fit
+
+
+def test_nothing_found_fits_nothing_and_a_selection_found_again_always_fits() -> None:
+    assert not fits(Findings(), 0.25)
+    assert fits(Findings(FOUND, 0.1, 0.0, selected=True), 0.25)
+
+
+async def test_coverage_weighs_rare_words_more_than_common_ones() -> None:
+    question = "anchor windlass maintenance schedule"
+    common = [passage(f"The anchor and maintenance, part {n}.", heading=f"Part {n}") for n in range(6)]
+    rare = passage("The windlass schedule.", heading="Windlass")
+
+    async def coverage(found: list[Passage]) -> float:
+        services: Services = services_with(FakeStore({question: found}))
+        return (await find(Question(question, k=5), RELEASE, services)).coverage
+
+    assert await coverage([rare, *common]) > 0.6
+    assert await coverage(common) < 0.5
+
+
+async def test_an_index_that_does_not_answer_is_one_plain_failure() -> None:
+    class Down(FakeStore):
+        async def search(self, *_: object) -> list[Passage]:
+            raise DependencyDown("Qdrant does not answer")
+
+    question = Question("What does this mean?", selection="the anchor")
+    with pytest.raises(DependencyDown):
+        await find(question, RELEASE, services_with(Down({})))

@@ -1,0 +1,58 @@
+"""The worker process: `celery -A worker.app worker`. Configures, imports the tasks, keeps a heartbeat."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import redis
+import structlog
+from celery.signals import setup_logging, worker_process_shutdown, worker_ready, worker_shutting_down
+
+from shared.logging import configure_logging
+from shared.queue import make_celery
+from shared.settings import load_settings
+from worker import tasks
+
+log = structlog.get_logger(__name__)
+
+#: How often a worker says that it is there, and for how long that is believed.
+HEARTBEAT_SECONDS = 5
+HEARTBEAT_BELIEVED = 15
+
+settings = load_settings()
+app = make_celery(settings)
+tasks.register(app, settings)
+_stopping = threading.Event()
+
+
+@setup_logging.connect
+def _logging(**_: Any) -> None:
+    configure_logging(settings)
+
+
+@worker_ready.connect
+def _ready(sender: Any, **_: Any) -> None:
+    threading.Thread(target=_beat, args=(sender.hostname,), daemon=True, name="heartbeat").start()
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    _stopping.set()
+
+
+@worker_process_shutdown.connect
+def _close(**_: Any) -> None:
+    tasks.close()
+
+
+def _beat(hostname: str) -> None:
+    """Say in Redis that this worker takes work, until it stops."""
+    client = redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=2, socket_connect_timeout=2)
+    key = f"lectern:worker:{hostname}"
+    while not _stopping.is_set():
+        try:
+            client.set(key, "ready", ex=HEARTBEAT_BELIEVED)
+        except redis.RedisError as error:
+            log.warning("worker.heartbeat_failed", error=type(error).__name__)
+        _stopping.wait(HEARTBEAT_SECONDS)

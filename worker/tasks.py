@@ -1,0 +1,121 @@
+"""The Celery tasks: thin. Each crosses into async once and leaves its job in a known state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from celery import Celery, Task
+
+from shared.errors import DependencyDown, LeaseLost, LecternError
+from shared.queue import PLAN_TASK, PUBLISH_TASK, SHARD_TASK, TASK_SECONDS
+from shared.services import Services, open_services
+from shared.settings import Settings
+from worker.ingestion.pipeline import fail_job, index_shard, plan_job, publish_job
+
+log = structlog.get_logger(__name__)
+
+Work = Callable[[Services], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Process:
+    """What one worker process keeps between tasks: its event loop and the services opened inside it."""
+
+    settings: Settings
+    runner: asyncio.Runner | None = None
+    stack: AsyncExitStack | None = None
+    services: Services | None = None
+
+
+_process: _Process | None = None
+
+
+def register(app: Celery, settings: Settings) -> None:
+    """Give the application its tasks. Nothing is opened here: clients must not cross a fork."""
+    global _process  # noqa: PLW0603  # a worker process has one event loop, and Celery no place to keep it
+    _process = _Process(settings)
+    app.task(name=PLAN_TASK, bind=True)(plan)
+    app.task(name=SHARD_TASK, bind=True)(shard)
+    app.task(name=PUBLISH_TASK, bind=True)(publish)
+
+
+def close() -> None:
+    """Close the services and the loop of this process."""
+    if _process is None or _process.runner is None:
+        return
+    if _process.stack is not None:
+        _process.runner.run(_process.stack.aclose())
+    _process.runner.close()
+    _process.runner = _process.stack = _process.services = None
+
+
+def plan(task: Task[Any, Any], job: str) -> None:
+    """Decide what a job has to do."""
+    _run(job, lambda services: plan_job(services, job, _message_id(task)))
+
+
+def shard(task: Task[Any, Any], job: str, shard: str, pages: list[str]) -> None:
+    """Index the pages of one shard; `pages` is for people."""
+    _run(
+        job,
+        lambda services: index_shard(services, job, shard, _message_id(task)),
+        shard=shard,
+        pages=len(pages),
+    )
+
+
+def publish(task: Task[Any, Any], job: str) -> None:
+    """Make the job's release the live one."""
+    _run(job, lambda services: publish_job(services, job, _message_id(task)))
+
+
+def _message_id(task: Task[Any, Any]) -> str:
+    """The same when a message is delivered again, so that it may take up its own claim."""
+    return str(task.request.id)
+
+
+def _run(job: str, work: Work, **context: object) -> None:
+    if _process is None:
+        raise RuntimeError("register() was not called")
+    if _process.runner is None:
+        _process.runner = asyncio.Runner()
+    _process.runner.run(_guarded(_process, job, work, context))
+
+
+async def _guarded(process: _Process, job: str, work: Work, context: dict[str, object]) -> None:
+    """Run one piece of work. What can pass by itself is left to be rung again; the rest fails the job by name."""
+    structlog.contextvars.bind_contextvars(job=job, **context)
+    try:
+        services = await _services(process)
+        try:
+            async with asyncio.timeout(TASK_SECONDS):
+                await work(services)
+        except (DependencyDown, LeaseLost) as error:
+            log.warning("task.left", reason=error.message)
+        except TimeoutError:
+            await _fail(services, job, f"one step took longer than {TASK_SECONDS} seconds")
+        except LecternError as error:
+            log.warning("job.failed", reason=error.message)
+            await _fail(services, job, error.message)
+        except Exception:  # the task's edge: a bug must still end the job
+            log.exception("job.crashed")
+            await _fail(services, job, "an internal error; the worker's log has the details")
+    finally:
+        structlog.contextvars.clear_contextvars()
+
+
+async def _fail(services: Services, job: str, reason: str) -> None:
+    with suppress(DependencyDown):  # then the job is not over, and is rung again
+        await fail_job(services, job, reason)
+
+
+async def _services(process: _Process) -> Services:
+    if process.services is None:
+        process.stack = AsyncExitStack()
+        process.services = await process.stack.enter_async_context(open_services(process.settings))
+    return process.services
