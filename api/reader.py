@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from posixpath import join, normpath
 from typing import Any, Final
@@ -25,7 +26,8 @@ READER_POLICY: Final = (
 )
 PAGE_ENDINGS: Final = (".md", ".mdx")
 DEEPEST_HEADING: Final = 6
-_NOT_IN_ANCHORS: Final = re.compile(r"[^\w\- ]")
+#: A joined section begins with its headings; they are shown from its trail.
+_LEADING_HEADINGS: Final = re.compile(r"\A(?:\s*#{1,6}(?:[ \t][^\n]*)?(?:\n|\Z))+")
 _ALIGNMENT: Final = re.compile(r"text-align:(left|right|center)")
 
 _PAGE: Final = """<!doctype html>
@@ -65,22 +67,38 @@ def render_page(page: StoredPage, chunks: Sequence[StoredChunk]) -> str:
     return _PAGE.format(title=escape(title), root=root, body="\n".join(_body(ordered, title, page.page.path)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """What stands under one heading, or the next stretch of it."""
+
+    trail: tuple[str, ...]
+    anchor: str | None
+    text: str
+
+
 def _body(chunks: Sequence[Chunk], title: str, path: str) -> Iterator[str]:
     markdown = _parser()
-    taken = {chunk.anchor for chunk in chunks if chunk.anchor}
-    before: Chunk | None = None
-    for chunk in chunks:
-        yield from _headings(chunk, before, title)
-        text = chunk.text[chunk.overlap :]
-        if not (chunk.trail and text == chunk.trail[-1]):  # a heading with nothing under it stands for itself
-            yield markdown.render(text, {"path": path, "taken": taken})
-        before = chunk
+    before: _Section | None = None
+    for section in (section for chunk in chunks for section in _sections(chunk)):
+        yield from _headings(section, before, title)
+        if not (section.trail and section.text == section.trail[-1]):  # one with nothing under it stands for itself
+            yield markdown.render(section.text, {"path": path})
+        before = section
 
 
-def _headings(chunk: Chunk, before: Chunk | None, title: str) -> Iterator[str]:
-    """The headings that stand between two chunks: those of the trail that are new, the last one with its anchor."""
-    trail, previous = chunk.trail, before.trail if before else ()
-    if before and (trail, chunk.anchor) == (previous, before.anchor):
+def _sections(chunk: Chunk) -> Iterator[_Section]:
+    """The chunk's own section and those that were joined to it, each without what the chunk before has shown."""
+    starts = [part.start for part in chunk.parts]
+    yield _Section(chunk.trail, chunk.anchor, chunk.text[chunk.overlap : starts[0] if starts else None])
+    for part, end in zip(chunk.parts, (*starts[1:], None), strict=False):
+        text = _LEADING_HEADINGS.sub("", chunk.text[part.start : end])
+        yield _Section(part.trail, part.anchor, text)
+
+
+def _headings(section: _Section, before: _Section | None, title: str) -> Iterator[str]:
+    """The headings between two sections: those of the trail that are new, the last one with its anchor."""
+    trail, previous = section.trail, before.trail if before else ()
+    if before and (trail, section.anchor) == (previous, before.anchor):
         return
     known = 0
     while known < min(len(trail) - 1, len(previous)) and trail[known] == previous[known]:
@@ -89,14 +107,13 @@ def _headings(chunk: Chunk, before: Chunk | None, title: str) -> Iterator[str]:
     for depth in range(max(known, 1 if own_title else 0), len(trail)):
         level = min(DEEPEST_HEADING, depth + (1 if own_title else 2))
         is_last = depth == len(trail) - 1
-        anchor = f' id="{escape(chunk.anchor)}"' if is_last and chunk.anchor else ""
+        anchor = f' id="{escape(section.anchor)}"' if is_last and section.anchor else ""
         yield f"<h{level}{anchor}>{escape(trail[depth])}</h{level}>"
 
 
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     for name, rule in {
-        "heading_open": _heading_open,
         "link_open": _link_open,
         "link_close": _link_close,
         "image": _image,
@@ -131,18 +148,6 @@ def safe_href(href: str, path: str) -> str | None:
 
 
 # Renderer rules
-
-
-def _heading_open(
-    renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Mapping[str, Any]
-) -> str:
-    """A heading within a passage. Its anchor is not known; the usual one is good enough for links from other pages."""
-    tag, text = tokens[index].tag, tokens[index + 1].content
-    anchor = _NOT_IN_ANCHORS.sub("", text.lower()).strip().replace(" ", "-")
-    if not anchor or anchor in env["taken"]:
-        return f"<{tag}>"
-    env["taken"].add(anchor)
-    return f'<{tag} id="{escape(anchor)}">'
 
 
 def _link_open(

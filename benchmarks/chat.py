@@ -31,6 +31,8 @@ from tests.system import System, docs_folder, environment, until
 #: Seconds between two tokens: twenty tokens a second, as hosted models stream.
 PACE = 0.05
 QUESTION = "How do I hoist the mainsail?"
+#: A hundred words: long enough that setting up an answer is not what is measured.
+ANSWER = "Hoist the mainsail with the red halyard [1], then cleat it at the mast. " * 7
 DOCS = {"rigging": "# Rigging\n\n## Mainsail\n\nHoist the mainsail with the red halyard and cleat it at the mast.\n"}
 
 
@@ -145,7 +147,7 @@ def main() -> None:
         ):
             assert system.ingest()["status"] == "completed"
             assert system.state is not None
-            provider.fault("chat", "slow_tokens", seconds=PACE)
+            provider.fault("chat", "slow_tokens", seconds=PACE, text=ANSWER)
             lectern = (f"{system.state['api_url']}/chat", system.pids("uvicorn", "api.main")[0])
             table = asyncio.run(compare(provider, lectern, other, counts))
     Console(width=140).print(table)

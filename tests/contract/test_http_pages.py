@@ -39,7 +39,7 @@ def publish(settings: Settings) -> None:
     async def work() -> None:
         async with open_services(settings) as services:
             collection = await services.store.ensure_collection(
-                CollectionSpec(NoEmbedder.model, NoEmbedder.dimensions, False)
+                CollectionSpec(NoEmbedder.model, NoEmbedder.dimensions, None)
             )
             page = Page("guide/set up.mdx", "Set up", "/documents/guide/set%20up.mdx", "r")
             ids = tuple(chunk.id for chunk in CHUNKS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from shared.queue import SHARD_TASK
 from shared.services import Services
 from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest
 from tests.conftest import OpenServices
+from tests.privileges import as_nobody
 from tests.stand_in.control import Provider
 
 PAGES = {
@@ -195,6 +196,48 @@ async def test_a_failed_job_is_undone_and_the_next_one_starts_clean(site: Site) 
     assert (job.state, job.release) == (JobState.SUCCEEDED, 2)
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "options", "says"),
+    [
+        ("unauthorized", {}, "OPENAI_API_KEY"),
+        ("unknown_model", {}, "stand-in"),
+        ("quota", {}, "quota"),
+        ("server_error", {}, "500"),
+        ("html", {}, "provider"),
+        ("wrong_size", {}, "EMBEDDING_DIMENSIONS"),
+        ("missing_one", {}, "provider"),
+        ("nan", {}, "provider"),
+    ],
+)
+async def test_an_embedding_fault_that_stays_fails_the_job_with_its_reason_and_stores_nothing(
+    site: Site, behaviour: str, options: dict[str, int], says: str
+) -> None:
+    await ingest(site.services)
+    before = await site.live()
+    site.write("new.md", "# New\n\nA page whose text is not known yet.\n\n## More\n\nWith a second section.\n")
+    site.provider.fault("embeddings", behaviour, **options)
+    job = await ingest(site.services)
+    assert job.state is JobState.FAILED
+    assert job.reason is not None
+    assert says in job.reason
+    assert await site.live() == before
+
+
+async def test_a_rate_limit_that_passes_delays_the_job_and_does_not_fail_it(site: Site) -> None:
+    site.provider.fault("embeddings", "rate_limited", times=2, retry_after=0.2)
+    job = await ingest(site.services)
+    assert (job.state, job.release) == (JobState.SUCCEEDED, 1)
+
+
+async def test_a_page_whose_text_is_refused_is_named_and_the_rest_is_indexed(site: Site) -> None:
+    site.write("huge.md", "# Huge\n\nThis text is TOO LONG for the model.\n")
+    site.provider.fault("embeddings", "too_long")
+    job = await ingest(site.services)
+    assert job.state is JobState.SUCCEEDED
+    assert [fault.path for fault in job.faults] == ["huge.md"]
+    assert set(await site.store.pages_at(*await _live(site))) == set(PAGES)
+
+
 async def test_a_second_job_waits_for_the_first(site: Site) -> None:
     first = await site.services.jobs.create(".", force=False)
     second = await site.services.jobs.create(".", force=False)
@@ -275,6 +318,25 @@ async def test_a_page_that_vanishes_during_the_job_is_named_and_the_rest_is_inde
 def embedded(site: Site) -> int:
     """Texts that were sent to the provider so far."""
     return site.provider.stats().embedded_texts
+
+
+async def test_a_page_that_loses_its_permission_during_the_job_is_named_and_the_rest_is_indexed(site: Site) -> None:
+    with as_nobody() as folder:
+        services = replace(site.services, settings=site.services.settings.model_copy(update={"content_root": folder}))
+        for path, text in PAGES.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).write_text(text)
+        job = await services.jobs.create(".", force=False)
+        await services.queue.plan(job.id)
+        task, payload = site.queue.messages.popleft()
+        await deliver(services, task, payload, "m")
+        (folder / "guide" / "stop.md").chmod(0)
+        await deliver_all(services)
+    job = await services.jobs.get(job.id)
+    assert job.state is JobState.SUCCEEDED
+    assert [fault.path for fault in job.faults] == ["guide/stop.md"]
+    assert "permission" in job.faults[0].reason
+    assert set(await site.store.pages_at(*await _live(site))) == {"intro.md", "guide/run.md"}
 
 
 async def _live(site: Site) -> tuple[str, int]:

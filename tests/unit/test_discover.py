@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.privileges import as_nobody
 from worker.ingestion.discover import Discovery, FileRules, discover, is_wanted
 
 ALL = FileRules()
@@ -138,14 +139,12 @@ def test_the_longest_name_is_found(tmp_path: Path) -> None:
     assert len(paths(discover(tmp_path, tmp_path, ALL))) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
-    write(tmp_path, "closed/a.md", "b.md")
-    (tmp_path / "closed").chmod(0)
-    try:
-        found = discover(tmp_path, tmp_path, ALL)
-    finally:
-        (tmp_path / "closed").chmod(0o755)
+def test_a_folder_without_permission_is_named() -> None:
+    with as_nobody() as folder:
+        write(folder, "closed/a.md", "b.md")
+        (folder / "closed").chmod(0)
+        found = discover(folder, folder, ALL)
+        (folder / "closed").chmod(0o755)
     assert paths(found) == ["b.md"]
     assert "permissions" in skipped(found)["closed"]
     assert found.unreadable_folders == ("closed",)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import PageError
+from tests.privileges import as_nobody
 from worker.ingestion.read import decode_page, read_page
 
 CAP = 1024
@@ -61,12 +62,12 @@ def test_a_page_that_vanished_is_said_to_have(tmp_path: Path) -> None:
             read_page(tmp_path, path, CAP)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_page_without_permission_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("x")
-    (tmp_path / "a.md").chmod(0)
-    with pytest.raises(PageError, match="permission denied"):
-        read_page(tmp_path, "a.md", CAP)
+def test_a_page_without_permission_is_named() -> None:
+    with as_nobody() as folder:
+        (folder / "a.md").write_text("x")
+        (folder / "a.md").chmod(0)
+        with pytest.raises(PageError, match="permission denied"):
+            read_page(folder, "a.md", CAP)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from api.reader import render_page, safe_href
-from shared.models import FOREVER, Chunk, Page, StoredChunk, StoredPage
+from shared.models import FOREVER, Chunk, Page, Part, StoredChunk, StoredPage
 
 
 def chunk(text: str, *trail: str, anchor: str | None = None, overlap: int = 0) -> Chunk:
@@ -61,10 +62,17 @@ def test_a_heading_with_nothing_under_it_is_not_said_twice() -> None:
     assert article(chunk("Empty", "Title", "Empty", anchor="empty")).count("Empty") == 1
 
 
-def test_headings_of_small_sections_that_share_a_passage_can_be_linked_to_as_well() -> None:
-    html = article(chunk("Text.\n\n## See `also`!\n\nMore.\n\n## A\n\n## ???\n"), chunk("x", "A", anchor="a"))
-    assert headings(html)[1:] == ["<h2>A</h2>", "<h2>???</h2>", '<h2 id="a">A</h2>']
-    assert '<h2 id="see-also">See <code>also</code>!</h2>' in html
+def test_small_sections_that_share_a_passage_have_their_own_headings_and_anchors() -> None:
+    text = "Text.\n\n## Carried\n\n### See also!\n\n#hashtag\n\n## B"
+    parts = (
+        Part(text.index("## Carried"), "see-also", "#see-also", ("Title", "Carried", "See also!")),
+        Part(text.index("## B"), "b", "#b", ("Title", "B")),
+    )
+    html = article(replace(chunk(text, "Title", "A", anchor="a"), parts=parts))
+    assert headings(html)[1:] == [
+        '<h2 id="a">A</h2>', "<h2>Carried</h2>", '<h3 id="see-also">See also!</h3>', '<h2 id="b">B</h2>',
+    ]  # fmt: skip
+    assert html.index('id="a"') < html.index("Text.") < html.index("Carried") < html.index("#hashtag")
 
 
 def test_everything_is_escaped() -> None:

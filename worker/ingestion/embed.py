@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from shared.bm25 import Bm25Encoder
 from shared.embeddings import Embedder
-from shared.models import StoredChunk
+from shared.errors import EmbeddingRejected, PageError
+from shared.models import Chunk, StoredChunk
 from shared.vector_store import ChunkPoint, VectorStore
 from shared.windows import split_windows
 
@@ -23,15 +24,30 @@ class Embedded:
     tokens: int
 
 
+class PassageRejected(PageError):
+    """Raised when the model refuses a passage's text: its page is named, the others can go on."""
+
+    def __init__(self, chunk: Chunk, reason: str) -> None:
+        super().__init__(f"the passage under {chunk.heading!r} cannot be embedded: {reason}")
+        self.path = chunk.path
+
+
 async def embed_chunks(
     chunks: Sequence[StoredChunk], collection: str, store: VectorStore, embedder: Embedder, bm25: Bm25Encoder
 ) -> Embedded:
-    """Give each chunk its vectors. A text that any kept release holds is never sent to the model again."""
+    """Give each chunk its vectors. A text that any kept release holds is never sent to the model again.
+
+    Raises PassageRejected for the first passage that the model refuses.
+    """
     wanted = {chunk.text_hash: chunk for chunk in chunks}
     vectors = await store.vectors_by_text(collection, list(wanted)) if wanted else {}
     missing = [chunk for text_hash, chunk in wanted.items() if text_hash not in vectors]
     windows = [_windows(chunk, embedder.window) for chunk in missing]
-    batch = await embedder.embed([text for texts in windows for text in texts])
+    try:
+        batch = await embedder.embed([text for texts in windows for text in texts])
+    except EmbeddingRejected as error:
+        owners = [chunk for chunk, texts in zip(missing, windows, strict=True) for _ in texts]
+        raise PassageRejected(owners[error.index].chunk, error.message) from error
     made = iter(batch.vectors)
     for chunk, texts in zip(missing, windows, strict=True):
         vectors[chunk.text_hash] = [next(made) for _ in texts]

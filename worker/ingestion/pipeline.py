@@ -21,7 +21,7 @@ from shared.services import Services
 from shared.vector_store import CollectionSpec
 from worker.ingestion.content import Content
 from worker.ingestion.diff import PageDiff, diff_page, remove_page
-from worker.ingestion.embed import Embedded, embed_chunks
+from worker.ingestion.embed import Embedded, PassageRejected, embed_chunks
 from worker.ingestion.pages import ParsedPage
 from worker.ingestion.plan import changed_pages, cut_shards, removed_pages
 
@@ -154,13 +154,7 @@ async def build_shard(services: Services, plan: Plan, shard: PlannedShard, claim
     content = Content.of(services.settings)
     read, faults = await asyncio.to_thread(content.read, shard.pages)
     diffs = await compare(services, plan, shard, read, [fault.path for fault in faults])
-    embedded = await embed_chunks(
-        [chunk for diff in diffs for chunk in diff.new],
-        plan.collection,
-        services.store,
-        services.embedder,
-        services.bm25,
-    )
+    diffs, embedded, refused = await embed(services, plan, diffs)
     if embedded.texts_embedded and services.embedder.dimensions != plan.dimensions:
         raise JobFailed(
             f"{services.embedder.model} now makes vectors of {services.embedder.dimensions} numbers, and the index "
@@ -170,8 +164,23 @@ async def build_shard(services: Services, plan: Plan, shard: PlannedShard, claim
     await services.jobs.renew(claim)
     await store(services, plan, shard, diffs, embedded)
     warnings = [fault for page in read for fault in page.faults]
-    warnings += [PageFault(page.page.path, "holds no text to index") for page in read if page.hidden == "empty"]
-    return _result(shard, diffs, embedded, (*faults, *warnings))
+    return _result(shard, diffs, embedded, (*faults, *warnings, *refused))
+
+
+async def embed(
+    services: Services, plan: Plan, diffs: list[PageDiff]
+) -> tuple[list[PageDiff], Embedded, list[PageFault]]:
+    """Vectors for the diffs' new passages. A page whose text the model refuses stays as it was, and is named."""
+    refused: list[PageFault] = []
+    while True:
+        chunks = [chunk for diff in diffs for chunk in diff.new]
+        try:
+            embedded = await embed_chunks(chunks, plan.collection, services.store, services.embedder, services.bm25)
+        except PassageRejected as error:
+            refused.append(PageFault(error.path, error.message))
+            diffs = [diff for diff in diffs if diff.path != error.path]
+        else:
+            return diffs, embedded, refused
 
 
 async def compare(
