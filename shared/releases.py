@@ -17,7 +17,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from shared.errors import NotFound
 from shared.models import Release
-from shared.vector_store import NAMESPACE, qdrant_errors
+from shared.vector_store import NAMESPACE, qdrant_errors, waiting_visitor
 
 Kind = Literal["job", "release", "live"]
 #: A collection wants at least one vector name; no record ever has a vector.
@@ -49,7 +49,7 @@ class Records:
             await self._client.upsert(self.collection, points=points, wait=True, ordering=ordering)
 
     async def get(self, kind: Kind, key: str) -> dict[str, Any] | None:
-        with qdrant_errors():
+        async with waiting_visitor():
             try:
                 found = await self._client.retrieve(self.collection, ids=[_id(kind, key)], with_payload=True)
             except UnexpectedResponse as error:

@@ -7,10 +7,11 @@ of a published release can see.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID, uuid5
@@ -35,6 +36,8 @@ WRITE_BATCH: Final = 100
 READ_BATCH: Final = 500
 #: Values of one `any` match; keeps a filter's body under 100 kB.
 MATCH_BATCH: Final = 500
+#: A healthy search takes milliseconds; nobody waits longer than this for an unhealthy one.
+READ_SECONDS: Final = 3
 #: What is filtered on, hence indexed. Without an index a filter reads every payload.
 INDEXES: Final[Mapping[str, q.PayloadSchemaType]] = {
     "record": q.PayloadSchemaType.KEYWORD,
@@ -195,7 +198,7 @@ class VectorStore:
         visible = q.Filter(must=_at(release))
         keywords = q.SparseVector(indices=sparse.indices, values=sparse.values)
         if dense is None:
-            with qdrant_errors():
+            async with waiting_visitor():
                 found = await self._client.query_points(
                     collection, query=keywords, using=SPARSE, query_filter=visible, limit=limit, with_payload=True
                 )
@@ -210,7 +213,7 @@ class VectorStore:
             q.QueryRequest(query=row, using=DENSE, filter=visible, limit=CANDIDATES),
             q.QueryRequest(query=keywords, using=SPARSE, filter=visible, limit=CANDIDATES),
         ]
-        with qdrant_errors():
+        async with waiting_visitor():
             fused, by_meaning, by_words = await self._client.query_batch_points(collection, requests)
         cosine = {str(point.id): point.score for point in by_meaning.points}
         bm25 = {str(point.id): point.score for point in by_words.points}
@@ -323,6 +326,14 @@ def qdrant_errors() -> Iterator[None]:
         raise DependencyDown(f"Qdrant answered {error.status_code}", retry_after=5) from error
     except (ApiException, QdrantException, OSError) as error:
         raise DependencyDown("Qdrant does not answer", retry_after=5) from error
+
+
+@asynccontextmanager
+async def waiting_visitor() -> AsyncIterator[None]:
+    """As `qdrant_errors`, for a question that somebody waits for: a Qdrant that hangs is one that does not answer."""
+    with qdrant_errors():
+        async with asyncio.timeout(READ_SECONDS):
+            yield
 
 
 def _sha256(*parts: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from shared.models import JobState, PageFault, ShardResult
 from shared.queue import QUEUE
 from shared.reconcile import reconcile
 from shared.services import Services
+from shared.vector_store import READ_SECONDS
 from tests.by_hand import HandQueue, by_hand
 from tests.conftest import OpenServices
 from worker.ingestion.pipeline import holding
@@ -157,3 +159,18 @@ async def test_qdrant_that_does_not_answer_is_said_so_and_soon(opened: OpenServi
         async with asyncio.timeout(5):
             with pytest.raises(DependencyDown, match="Qdrant"):
                 await services.releases.live()
+
+
+async def test_qdrant_that_hangs_is_said_so_and_soon(opened: OpenServices) -> None:
+    async def never_answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        writer.close()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with opened(qdrant_url=f"http://127.0.0.1:{port}") as services:
+        async with asyncio.timeout(READ_SECONDS + 2):
+            with pytest.raises(DependencyDown, match="Qdrant"):
+                await services.releases.live()
+    server.close()
