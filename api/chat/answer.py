@@ -51,11 +51,12 @@ async def answer(question: Question, services: Services, model: ChatModel) -> As
             yield event
         return
     findings = await find(question, release, services)
-    yield Started(tuple(link_to(passage) for passage in findings.passages), len(findings.passages))
     if not fits(findings, services.settings.min_score):
+        yield Started((), len(findings.passages))
         for event in _canned(nothing_fits(question.text, findings.passages), model, no_results=True):
             yield event
         return
+    yield Started(tuple(link_to(passage) for passage in findings.passages), len(findings.passages))
     prompt = build_prompt(question, findings.passages, services.settings.max_answer_tokens)
     async with aclosing(_streamed(prompt, services, model)) as events:
         async for event in events:

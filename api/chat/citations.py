@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from api.chat.events import Citation
 from api.chat.markdown import is_plain_target, link, plain_target
+from api.chat.places import Place, place_of, places_of
 from api.chat.safe_markdown import SafeMarkdown
 from shared.models import Passage
 
@@ -19,6 +20,13 @@ SNIPPET_LENGTH: Final = 200
 _MARK: Final = re.compile(
     r"(?:(?:passages?|sources?)\s+)?\^?\d{1,2}(?:\s*(?:,|;|&|-|\u2013|and)\s*\^?\d{1,2})*", re.IGNORECASE
 )
+_LEADING_HEADINGS: Final = re.compile(r"\A(?:\s*#{1,6}[ \t][^\n]*(?:\n|\Z))+")
+#: What begins a line and is not said: headings' hashes, quote marks, fences with their language, rules under tables.
+_LINE_SIGNS: Final = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]|>[ \t]?|(?:`{3,}|~{3,}|:{3,})[^\n]*$|[|: -]+$)|\|", re.MULTILINE
+)
+_LINKED: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*\)")
+_INLINE_SIGNS: Final = re.compile(r"`+|\*{2,3}|(?<!\w)[*_]{1,3}(?=\w)|(?<=\w)[*_]{1,3}(?!\w)")
 _NUMBERS: Final = re.compile(r"(\d+)(?:\s*[-\u2013]\s*\^?(\d+))?")
 
 
@@ -35,12 +43,12 @@ class CitationWriter:
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         """`passages` in the order of their numbers, from 1."""
-        #: Passages named so far, in the order of their first mention.
+        #: Headings named so far, in the order of their first mention.
         self.cited: list[Citation] = []
-        self._citations = {number: citation(number, passage) for number, passage in enumerate(passages, 1)}
-        self._links = {number: link_to(passage) for number, passage in enumerate(passages, 1)}
-        self._numbers = {plain_target(c.url): c.number for c in reversed(self._citations.values())}
-        self._site = tuple({origin for c in self._citations.values() if (origin := _origin(c.url))})
+        self._passages = dict(enumerate(passages, 1))
+        places = [(n, place) for n, passage in self._passages.items() for place in places_of(passage.chunk.chunk)]
+        self._places = {plain_target(place.url): (number, place) for number, place in reversed(places)}
+        self._site = tuple({origin for _, place in places if (origin := _origin(place.url))})
         self._text = SafeMarkdown(self)
 
     def feed(self, delta: str) -> Written:
@@ -56,55 +64,73 @@ class CitationWriter:
         text = self._text.feed(delta, final)
         return Written(text, tuple(self.cited[known:]))
 
-    def mark(self, content: str) -> list[str] | None:
-        """The links that `[content]` stands for; numbers that name no passage are left out."""
+    def mark(self, content: str, claim: str) -> list[str] | None:
+        """The links that `[content]` stands for, each to the heading that the claim is from; numbers that name no
+        passage are left out."""
         if not _MARK.fullmatch(content.strip()):
             return None
-        numbers = [number for number in _numbers(content) if number in self._citations]
-        for number in numbers:
-            self._cite(number)
-        return [self._links[number] for number in numbers]
+        links: list[str] = []
+        for number in _numbers(content):
+            passage = self._passages.get(number)
+            if passage is not None:
+                place = place_of(passage.chunk.chunk, claim)
+                self._cite(number, place)
+                links.append(link_to(passage, place))
+        return links
 
     def allows(self, target: str) -> bool:
         """Whether an address belongs to the site: a passage's own, under the same origin, or relative to it."""
-        number = self._numbers.get(target)
-        if number is not None:
-            self._cite(number)
+        known = self._places.get(target)
+        if known is not None:
+            self._cite(*known)
             return True
         if not is_plain_target(target):
             return False
         on_site = target.startswith("#") or (target[0] == "/" and not target.startswith("//"))
         return on_site or target.startswith(self._site)
 
-    def _cite(self, number: int) -> None:
-        if self._citations[number] not in self.cited:
-            self.cited.append(self._citations[number])
+    def _cite(self, number: int, place: Place) -> None:
+        cited = citation(number, self._passages[number], place)
+        if cited not in self.cited:
+            self.cited.append(cited)
 
 
-def citation(number: int, passage: Passage) -> Citation:
-    """What a visitor is shown of a passage that the answer names."""
+def citation(number: int, passage: Passage, place: Place | None = None) -> Citation:
+    """What a visitor is shown of a passage that the answer names; of one of its headings, if several were joined."""
     chunk = passage.chunk.chunk
-    plain = " ".join(chunk.text.split())
+    place = place or places_of(chunk)[0]
+    plain = plain_text(place.text)
+    own_id = place.url == chunk.url
     return Citation(
-        number=number, id=passage.chunk.id, chunk_id=passage.chunk.id,
+        number=number, id=passage.chunk.id if own_id else f"{passage.chunk.id}#{place.anchor}",
+        chunk_id=passage.chunk.id,
         text=plain if len(plain) <= SNIPPET_LENGTH else plain[:SNIPPET_LENGTH].rstrip() + "...",
-        chapter=chunk.page_title, section=section_of(passage), heading=chunk.heading,
-        page_title=chunk.page_title, path=chunk.path, url=chunk.url,
+        chapter=chunk.page_title, section=section_of(passage, place), heading=place.heading,
+        page_title=chunk.page_title, path=chunk.path, url=place.url,
         score=min(max(passage.cosine or 0.0, 0.0), 1.0),
     )  # fmt: skip
 
 
-def link_to(passage: Passage) -> str:
+def link_to(passage: Passage, place: Place | None = None) -> str:
     """`[Page title - Section](url)`; the section is left out where it adds nothing."""
-    section = section_of(passage)
-    title = passage.chunk.chunk.page_title
-    return link(f"{title} - {section}" if section else title, passage.chunk.chunk.url)
+    section = section_of(passage, place)
+    chunk = passage.chunk.chunk
+    return link(f"{chunk.page_title} - {section}" if section else chunk.page_title, place.url if place else chunk.url)
 
 
-def section_of(passage: Passage) -> str:
+def section_of(passage: Passage, place: Place | None = None) -> str:
     """The heading that a passage stands under; "" where that is the page's own."""
     chunk = passage.chunk.chunk
-    return "" if chunk.heading.strip() == chunk.page_title.strip() else chunk.heading
+    heading = place.heading if place else chunk.heading
+    return "" if heading.strip() == chunk.page_title.strip() else heading
+
+
+def plain_text(markdown: str) -> str:
+    """A passage's words on one line, without the signs of Markdown: what a list of sources shows."""
+    text = _LEADING_HEADINGS.sub("", markdown)
+    text = _LINE_SIGNS.sub(" ", text)
+    text = _LINKED.sub(r"\1", text)
+    return " ".join(_INLINE_SIGNS.sub("", text).split())
 
 
 def _numbers(content: str) -> list[int]:

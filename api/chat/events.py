@@ -53,7 +53,7 @@ class Citation:
 class Started:
     """First event: what was found."""
 
-    #: Markdown links, best first.
+    #: Markdown links, best first; none where nothing fits the question.
     sources: tuple[str, ...]
     retrieved: int
 

@@ -24,6 +24,8 @@ Wait = Literal[Undecided.WAIT]
 #: Longer than any sensible code span or link text. A construct that has not closed by then is not one, so an answer
 #: never hangs on a bracket.
 LONGEST_SPAN: Final = 1000
+#: Parentheses within parentheses that an address may have.
+DEEPEST: Final = 4
 #: Longest address that browsers agree on.
 LONGEST_URL: Final = 2000
 
@@ -38,6 +40,9 @@ BARE_URL: Final = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<>`\"\[\]|\\]*", r
 #: The characters of a link's target that mean the same to every browser and every Markdown reader: no spaces,
 #: entities, backslashes or parentheses.
 _PLAIN_TARGET: Final = re.compile(r"[^\s\\<>()&;\"'`|\x00-\x1f]+")
+ASCII_PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+#: Pairs that would make a construct of two halves if what stood between them is taken out.
+_CONSTRUCTS: Final = frozenset({"](", "][", "]:", "![", "``", "~~", "//", ":/", "</", "<!", "<?"})
 _BRACKET_STEP: Final = re.compile(r"\\[^\n]|`+|[\[\]\n]")
 _PAREN_STEP: Final = re.compile(r"\\[^\n]|[()\n]")
 _LINK_TEXT_SPECIAL: Final = re.compile(r"[\\\[\]`*~|]|(?<![^\W_])_|_(?![^\W_])")
@@ -88,9 +93,9 @@ def _with_target(text: str, start: int, end: int, final: bool) -> Bracket | Wait
         if step is None:
             return None if final or len(text) >= end + LONGEST_URL else WAIT
         position = step.end()
-        if step.group() == "\n":
-            return None
         depth += {"(": 1, ")": -1}.get(step.group(), 0)
+        if step.group() == "\n" or depth > DEEPEST:
+            return None
         if depth == 0:
             return Bracket(content, text[end + 1 : position - 1], position)
 
@@ -157,3 +162,21 @@ def without_links(text: str) -> str:
 def code_span(text: str) -> str:
     """A code span around text without backticks and line ends."""
     return f"`{text}`"
+
+
+def run_together(tail: str, following: str) -> bool:
+    """Whether two pieces would mean something together that neither means alone."""
+    last = tail[-1:]
+    if last.isalnum():
+        after_www = following == "." and tail.lower().endswith("www")
+        return following.isalnum() or following in ":/" or after_www
+    if last == "\\":
+        return following in ASCII_PUNCTUATION
+    return last + following in _CONSTRUCTS or (last == "<" and following.isalpha())
+
+
+def without_trailing_punctuation(url: str) -> str:
+    """Where a sentence's full stop or a closing parenthesis is not part of the address."""
+    while url and (url[-1] in ".,;:!?'*_~" or (url[-1] == ")" and url.count(")") > url.count("("))):
+        url = url[:-1]
+    return url

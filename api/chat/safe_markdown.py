@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from api.chat.markdown import (
+    ASCII_PUNCTUATION,
     BARE_URL,
     FENCE,
     FENCE_BEGINNING,
@@ -25,7 +26,9 @@ from api.chat.markdown import (
     is_plain_target,
     read_bracket,
     read_code_span,
+    run_together,
     target_of,
+    without_trailing_punctuation,
 )  # fmt: skip
 
 _SPECIAL: Final = re.compile(r"\\|`|~{3}|!?\[|<|\n|(?:https?|ftp)://|www\.", re.IGNORECASE)
@@ -37,11 +40,12 @@ _PERHAPS_SPECIAL: Final = re.compile(
 _ALIVE_OUTSIDE_CODE: Final = re.compile(r"[\[<]|://|www\.", re.IGNORECASE)
 _BARE_PIPE: Final = re.compile(r"(?<!\\)\|")
 _CONTROL: Final = {code: None for code in range(32) if chr(code) not in "\n\t\r"} | {0x7F: None}
-_ASCII_PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 #: After these a mark's link wants a space.
 _CLOSING: Final = frozenset(".,;:!?)]}\"'\u201d\u2019%`")
-#: Pairs that would make a construct of two halves if what stood between them is taken out.
-_CONSTRUCTS: Final = frozenset({"](", "][", "]:", "![", "``", "~~", "//", ":/", "</", "<!", "<?"})
+#: Characters that are worked on together: what is left of them is copied for each construct that they hold.
+MOST_AT_ONCE: Final = 2000
+#: Characters before a mark that may be what it is about; a quoted code block is longer than a sentence.
+MOST_OF_A_CLAIM: Final = 1000
 #: Characters of what was written last that are looked at again; the longest is "www".
 _TAIL: Final = 4
 
@@ -49,8 +53,11 @@ _TAIL: Final = 4
 class Links(Protocol):
     """Decides what a bracket may become."""
 
-    def mark(self, content: str) -> list[str] | None:
-        """The links that `[content]` stands for; empty if it names nothing, None if it is no mark."""
+    def mark(self, content: str, claim: str) -> list[str] | None:
+        """The links that `[content]` stands for; empty if it names nothing, None if it is no mark.
+
+        claim: what was written since the last mark, at most MOST_OF_A_CLAIM characters.
+        """
 
     def allows(self, target: str) -> bool:
         """Whether an address may be linked to."""
@@ -77,12 +84,26 @@ class SafeMarkdown:
         self._before = ""
         self._written: list[str] = []
         self._tail = ""
+        #: What was written since the last mark; marks side by side are about the same.
+        self._claim = ""
+        self._claim_ends = False
         #: Something was left out just before what is written next.
         self._joined = False
         self._fence: _OpenFence | None = None
 
     def feed(self, delta: str, final: bool = False) -> str:
         """What can be said for sure after `delta`; with `final` all of it, and an open code block is closed."""
+        for start in range(0, len(delta) - MOST_AT_ONCE, MOST_AT_ONCE):
+            self._read(delta[start : start + MOST_AT_ONCE], final=False)
+        self._read(delta[(max(len(delta) - 1, 0) // MOST_AT_ONCE) * MOST_AT_ONCE :], final)
+        if final and self._fence:
+            self._write(("" if self._tail.endswith("\n") else "\n") + self._fence.run)
+        text = "".join(self._written)
+        self._written.clear()
+        return text
+
+    def _read(self, delta: str, final: bool) -> None:
+        """Read on as far as that can be done for sure."""
         self._pending += self._normalised(delta, final)
         while self._pending:
             taken = self._read_code(self._fence, final) if self._fence else self._read_prose(final)
@@ -90,11 +111,6 @@ class SafeMarkdown:
                 break
             self._before = self._pending[taken - 1]
             self._pending = self._pending[taken:]
-        if final and self._fence:
-            self._write(("" if self._tail.endswith("\n") else "\n") + self._fence.run)
-        text = "".join(self._written)
-        self._written.clear()
-        return text
 
     def _normalised(self, delta: str, final: bool) -> str:
         """Text with \\n for every line end, without control characters and lone surrogates."""
@@ -182,7 +198,7 @@ class SafeMarkdown:
         if bracket is None:
             self._write(f"{spaces}{bang}\\[")
             return start + len(bang) + 1
-        links = self._links.mark(bracket.content)
+        links = self._links.mark(bracket.content, self._claim)
         if links is not None:
             return self._write_mark(bracket, links, spaces, bang)
         inner = self._inner(bracket.content)
@@ -198,6 +214,7 @@ class SafeMarkdown:
 
     def _write_mark(self, bracket: Bracket, links: list[str], spaces: str, bang: str) -> int:
         lead = spaces + bang
+        claim = self._claim
         if links:
             touching = self._tail[-1:].isalnum() or self._tail[-1:] in _CLOSING
             self._write(lead + (" " if bang or (not spaces and self._tail and touching) else "") + " ".join(links))
@@ -206,6 +223,7 @@ class SafeMarkdown:
         else:
             self._write(lead if bang else "")
             self._write_apart("")
+        self._claim, self._claim_ends = claim, True
         aside = bracket.target is not None and any(map(str.isspace, bracket.target))
         return bracket.end - len(bracket.target or "") - 2 if aside else bracket.end
 
@@ -234,11 +252,11 @@ class SafeMarkdown:
             opens_tag = following.isalpha() or following in tuple("/!?")
             self._write(spaces + ("&lt;" if opens_tag else "<"))
             return start + 1
-        if following not in _ASCII_PUNCTUATION:
+        if following not in ASCII_PUNCTUATION:
             self._write(spaces + sign)
             return start + 1
         self._write(spaces)
-        if following in ":/" or _run_together(self._tail, following):
+        if following in ":/" or run_together(self._tail, following):
             self._write_apart(following)  # readers look for addresses when the backslash is already gone
         else:
             self._write("&lt;" if following == "<" else sign + following)
@@ -263,7 +281,7 @@ class SafeMarkdown:
         url = found.group()[:LONGEST_URL] if found else sign
         if start + len(url) == len(self._pending) and len(url) < LONGEST_URL and not final:
             return 0
-        url = max(_without_trailing_punctuation(url), sign, key=len)
+        url = max(without_trailing_punctuation(url), sign, key=len)
         self._write(spaces)
         if is_plain_target(url) and self._links.allows(url):
             self._write(url)
@@ -286,26 +304,11 @@ class SafeMarkdown:
     def _write(self, text: str) -> None:
         if not text:
             return
-        if self._joined and _run_together(self._tail, text[0]):
+        if self._joined and run_together(self._tail, text[0]):
             text = f" {text}"
         self._joined = False
         self._written.append(text)
         self._tail = (self._tail + text)[-_TAIL:]
-
-
-def _run_together(tail: str, following: str) -> bool:
-    """Whether two pieces would mean something together that neither means alone."""
-    last = tail[-1:]
-    if last.isalnum():
-        after_www = following == "." and tail.lower().endswith("www")
-        return following.isalnum() or following in ":/" or after_www
-    if last == "\\":
-        return following in _ASCII_PUNCTUATION
-    return last + following in _CONSTRUCTS or (last == "<" and following.isalpha())
-
-
-def _without_trailing_punctuation(url: str) -> str:
-    """Where a sentence's full stop or a closing parenthesis is not part of the address."""
-    while url and (url[-1] in ".,;:!?'*_~" or (url[-1] == ")" and url.count(")") > url.count("("))):
-        url = url[:-1]
-    return url
+        if self._claim_ends and any(map(str.isalnum, text)):
+            self._claim, self._claim_ends = "", False
+        self._claim = (self._claim + text)[-MOST_OF_A_CLAIM:]

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.chat.citations import citation
+from api.chat.places import place_of
 from api.chat.retrieve import retrieve
 from api.dependencies import ServicesDep
 from api.questions import QuestionText
@@ -23,13 +24,13 @@ async def search(
     """The best passages of the live release, best first."""
     release = await services.releases.live()
     passages = await retrieve(q, None, (), services, k)
-    results = [found(number, passage) for number, passage in enumerate(passages, 1)]
+    results = [found(number, passage, q) for number, passage in enumerate(passages, 1)]
     return SearchReply(query=q, results=results, total=len(results), release=release.number if release else None)
 
 
-def found(number: int, passage: Passage) -> FoundPassage:
+def found(number: int, passage: Passage, query: str) -> FoundPassage:
     """A passage with its scores; its text is whole, where a citation has the first words."""
-    shown = citation_out(citation(number, passage)).model_dump()
     chunk = passage.chunk.chunk
+    shown = citation_out(citation(number, passage, place_of(chunk, query))).model_dump()
     more = {"text": chunk.text, "trail": list(chunk.trail), "kind": chunk.kind}
     return FoundPassage(**{**shown, **more}, rank_score=passage.score, bm25=passage.bm25)

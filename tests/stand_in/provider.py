@@ -134,6 +134,9 @@ class StandIn:
                 await self._answer(connection, request)
         except (ClientGone, ConnectionError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            # `stop` ends it; a task that asyncio's own callback finds cancelled is reported as an error there.
+            pass
         finally:
             writer.transport.abort()
 

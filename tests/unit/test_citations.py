@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -179,6 +180,16 @@ def test_a_bracket_that_never_closes_is_let_go() -> None:
     writer = CitationWriter(PASSAGES)
     text = "".join(writer.feed("[ word").text for _ in range(1000))
     assert len(text) > 4000
+
+
+@pytest.mark.parametrize(
+    "odd", ["[", "`", "![", "[a](", "<b", "\\", "~~~", "[1]", "``", "https://", " ", "\n```\n", "[a `"]
+)
+def test_long_runs_of_odd_characters_take_no_longer_than_words(odd: str) -> None:
+    text = odd * (100_000 // len(odd))
+    began = time.process_time()
+    whole(text)
+    assert time.process_time() - began < 3
 
 
 def test_line_ends_are_normalised_so_that_no_reader_sees_other_lines() -> None:
