@@ -127,6 +127,8 @@ def create_app(
         title="Lectern",
         version=health.VERSION,
         description="Ask a documentation site questions; every claim of an answer links to where it comes from.",
+        docs_url=None,  # routes/pages.py has it, with files of our own instead of a CDN's
+        redoc_url=None,
         lifespan=lifespan,
         middleware=_middleware(settings, counts),
         responses=ERRORS,
@@ -135,6 +137,7 @@ def create_app(
     for module in (chat, search, ingest, health, documents, metrics, pages):
         application.include_router(module.router)
     application.mount("/static", pages.static_files())
+    application.mount(f"/{pages.SWAGGER}", pages.swagger_files())
     return application
 
 

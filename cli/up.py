@@ -38,6 +38,8 @@ async def up(options: UpOptions, *, ingest: bool) -> int:
     async def announce(running: Running) -> None:
         async with Api(_target(running)) as api:
             if ingest:
+                # A large site takes minutes, and what was indexed before answers from now on.
+                console.say(f"answering at {running.api_url}/ while the docs are indexed")
                 await index(api, console)
             for line in addresses(running, key_is_kept=load_settings().admin_api_key is None):
                 console.say(line)

@@ -29,7 +29,7 @@ MakeSettings = Callable[..., Settings]
 PUBLIC = {
     ("POST", "/chat"), ("POST", "/api/chat"), ("GET", "/auth/anonymous-session/{browser_id}"), ("GET", "/search"),
     ("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/"),
-    ("GET", "/documents/{path:path}"),
+    ("GET", "/documents/{path:path}"), ("GET", "/docs"),
 }  # fmt: skip
 ADMIN_ROUTES = [("POST", "/ingest"), ("GET", "/ingest/status")]
 

@@ -184,4 +184,11 @@ def test_the_api_describes_its_routes_and_its_request_bodies(client: Client) -> 
     assert "$defs" not in str(chat)
     assert "text/event-stream" in chat["responses"]["200"]["content"]
     assert "ErrorBody" in description["components"]["schemas"]
-    assert client.get("/docs").status_code == 200
+
+
+def test_the_page_of_the_api_s_docs_loads_from_its_own_origin_alone(client: Client) -> None:
+    page = client.get("/docs").text
+    assert not re.search(r"https?://", page)
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(addresses) == 3
+    assert [client.get(f"/{address}").status_code for address in addresses] == [200] * 3
