@@ -3,6 +3,11 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
+# A machine behind a proxy of its own trusts it in its certificate store; uv looks there only if told to.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= 1
+endif
+
 # Installed so far: uv itself, what running needs, and what developing needs on top.
 BOOTSTRAPPED := .venv/.bootstrapped
 RUNTIME := .venv/.runtime
