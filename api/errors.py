@@ -18,7 +18,7 @@ from starlette import status
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from shared.errors import InvalidInput, LecternError
+from shared.errors import AnswerTruncated, ConfigurationError, InvalidInput, LecternError, ProviderError
 
 log = structlog.get_logger(__name__)
 
@@ -74,15 +74,31 @@ def failure_of(error: BaseException) -> Failure:
     """Describe any exception. What is not expected becomes INTERNAL, whatever it says."""
     match error:
         case LecternError():
-            return Failure(
-                error.code, error.status, error.message, retryable=error.retryable, retry_after=error.retry_after
-            )
+            message = public_message(error)
+            return Failure(error.code, error.status, message, retryable=error.retryable, retry_after=error.retry_after)
         case RequestValidationError():
             return _invalid(error.errors())
         case HTTPException():
             return _http(error)
         case _:
             return INTERNAL
+
+
+def public_message(error: LecternError) -> str:
+    """What a visitor may read of an expected failure.
+
+    What a model's failure says is for the owner, who finds it in the log: it names hosts and settings, and quotes the
+    provider, whose words may name the account.
+    """
+    match error:
+        case AnswerTruncated():
+            return "the answer broke off before its end"
+        case ProviderError() | ConfigurationError():
+            if error.retryable:
+                return "the model is busy or does not answer; ask again in a moment"
+            return "the model cannot be used; the server's log says why"
+        case _:
+            return error.message
 
 
 def error_body(failure: Failure, request_id: str) -> dict[str, Any]:
@@ -122,7 +138,7 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _respond(request: Request, error: Exception) -> JSONResponse:
     failure = failure_of(error)
     if failure.status >= status.HTTP_500_INTERNAL_SERVER_ERROR:
-        log.warning("request.failed", code=failure.code, reason=failure.message)
+        log.warning("request.failed", code=failure.code, reason=getattr(error, "message", failure.message))
     headers = error.headers if isinstance(error, HTTPException) else None
     return error_response(failure, request_id_of(request.scope), headers)
 

@@ -25,7 +25,8 @@ from typing import ClassVar
 
 
 class LecternError(Exception):
-    """Base of all expected failures. The message is shown to the caller, so it holds no secret and no traceback."""
+    """Base of all expected failures. The message holds no secret and no traceback: it is shown to the caller, or, where
+    it is a model's failure, to the owner alone."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     status: ClassVar[int] = 500

@@ -28,6 +28,8 @@ RENEW_SECONDS: Final = 3
 PROGRESS_SECONDS: Final = 7 * 24 * 3600
 #: Events kept a job: more than any job of a thousand shards writes.
 EVENTS_KEPT: Final = 2000
+#: Jobs that have ended and are remembered: half a year of three a day. All are read to find the next one.
+JOBS_KEPT: Final = 500
 #: A shard whose worker died this often is named and given up.
 MOST_STARTS: Final = 5
 
@@ -125,7 +127,13 @@ class Jobs:
         with redis_errors():
             await self._set(job.id, stage="done")
             await self.event(job.id, state.value, reason=reason or "")
+        await self._forget_oldest()
         return done
+
+    async def _forget_oldest(self) -> None:
+        ended = [job.id for job in await self.list() if job.state.terminal]
+        if len(ended) > JOBS_KEPT:
+            await self._records.delete("job", ended[JOBS_KEPT:])
 
     # Claims
 

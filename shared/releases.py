@@ -17,13 +17,11 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from shared.errors import NotFound
 from shared.models import Release
-from shared.vector_store import NAMESPACE, qdrant_errors, waiting_visitor
+from shared.vector_store import NAMESPACE, READ_BATCH, qdrant_errors, waiting_visitor
 
 Kind = Literal["job", "release", "live"]
 #: A collection wants at least one vector name; no record ever has a vector.
 NO_VECTOR: Final = "none"
-#: More jobs and releases than an owner will ever look at in one listing.
-MOST_RECORDS: Final = 1000
 
 
 class Records:
@@ -61,11 +59,16 @@ class Records:
     async def all(self, kind: Kind) -> list[dict[str, Any]]:
         await self._ensure()
         condition = q.Filter(must=[q.FieldCondition(key="record", match=q.MatchValue(value=kind))])
-        with qdrant_errors():
-            found, _ = await self._client.scroll(
-                self.collection, scroll_filter=condition, limit=MOST_RECORDS, with_payload=True
-            )
-        return [dict(record.payload or {}) for record in found]
+        found: list[dict[str, Any]] = []
+        offset: Any = None
+        while True:
+            with qdrant_errors():
+                records, offset = await self._client.scroll(
+                    self.collection, scroll_filter=condition, limit=READ_BATCH, offset=offset, with_payload=True
+                )
+            found += [dict(record.payload or {}) for record in records]
+            if offset is None:
+                return found
 
     async def delete(self, kind: Kind, keys: Sequence[str]) -> None:
         ids: list[Any] = [_id(kind, key) for key in keys]

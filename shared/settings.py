@@ -7,6 +7,7 @@ several names stand for one setting, the first that is set wins. `docs/configura
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -26,6 +27,9 @@ LOCAL_EMBEDDING_MODEL: Final = "all-MiniLM-L6-v2"
 RETIRED_GEMINI_MODELS: Final = ("gemini-pro", "gemini-1.0", "gemini-1.5", "gemini-2.0", "gemini-2.5")
 DEFAULT_CHAT_MODEL: Final = {"openai": "gpt-4.1-nano", "gemini": "gemini-3.5-flash-lite"}
 DEFAULT_EMBEDDING_MODEL: Final = {"openai": "text-embedding-3-small", "gemini": "gemini-embedding-001"}
+
+#: A comma outside of braces.
+_SEPARATOR: Final = re.compile(r",(?![^{}]*\})")
 
 Provider = Literal["openai", "gemini", "local"]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
@@ -139,10 +143,10 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """`a, b` or `["a", "b"]`: both spellings stand in existing files."""
+        """`a, b` or `["a", "b"]`: both spellings stand in existing files. A comma inside `{a,b}` parts nothing."""
         if not isinstance(value, str):
             return value
-        return tuple(part for part in (p.strip(" '\"") for p in value.strip("[] ").split(",")) if part)
+        return tuple(part for part in (p.strip(" '\"") for p in _SEPARATOR.split(value.strip("[] "))) if part)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -274,6 +278,10 @@ def load_settings(env_file: str | Path | None = ".env", **overrides: Any) -> Set
         raise ConfigurationError("\n".join(_line(item) for item in error.errors(include_input=False))) from None
     except SettingsError as error:
         raise ConfigurationError(f"{error}; check the spelling of the variable in the environment or .env") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{env_file} is not UTF-8; save it with the encoding UTF-8") from None
+    except OSError as error:
+        raise ConfigurationError(f"{env_file} cannot be read ({error.strerror}); check its permissions") from None
 
 
 def _line(item: Mapping[str, Any]) -> str:

@@ -112,8 +112,10 @@ class VectorStore:
         with qdrant_errors():
             if not await self._client.collection_exists(name):
                 await self._create(name, spec)
+            indexed = (await self._client.get_collection(name)).payload_schema
             for field, schema in INDEXES.items():
-                await self._client.create_payload_index(name, field, field_schema=schema)
+                if field not in indexed:  # for making one that is there is a write all the same
+                    await self._client.create_payload_index(name, field, field_schema=schema)
         return name
 
     async def _create(self, name: str, spec: CollectionSpec) -> None:
@@ -148,6 +150,11 @@ class VectorStore:
             create = q.CreateAliasOperation(create_alias=q.CreateAlias(collection_name=name, alias_name=self.alias))
             delete = q.DeleteAliasOperation(delete_alias=q.DeleteAlias(alias_name=self.alias))
             await self._client.update_collection_aliases([delete, create] if current else [create])
+
+    async def drop_collection(self, name: str) -> None:
+        """Delete a collection that no kept release is in, or that is gone already."""
+        with qdrant_errors():
+            await self._client.delete_collection(name)
 
     async def ping(self) -> None:
         """Raise DependencyDown unless Qdrant answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -9,9 +10,10 @@ import redis
 import structlog
 from celery.signals import setup_logging, worker_process_shutdown, worker_ready, worker_shutting_down
 
+from shared.errors import ConfigurationError
 from shared.logging import configure_logging
 from shared.queue import make_celery
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 from worker import tasks
 
 log = structlog.get_logger(__name__)
@@ -20,7 +22,20 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 5
 HEARTBEAT_BELIEVED = 15
 
-settings = load_settings()
+#: As the API leaves with when a setting is wrong.
+BAD_CONFIGURATION = 2
+
+
+def _settings() -> Settings:
+    """As the environment has them. A wrong one ends the process with one line for each."""
+    try:
+        return load_settings()
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error.message}\n")
+        sys.exit(BAD_CONFIGURATION)
+
+
+settings = _settings()
 app = make_celery(settings)
 tasks.register(app, settings)
 _stopping = threading.Event()

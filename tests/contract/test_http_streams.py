@@ -15,6 +15,7 @@ import pytest
 from api.chat.events import Delta, Event, Question, Started
 from api.chat.model import ChatModel
 from api.dependencies import Timings
+from api.errors import public_message
 from shared.errors import (
     AnswerTruncated,
     ConfigurationError,
@@ -93,7 +94,7 @@ def test_a_failed_answer_ends_in_a_sentence_and_one_error_event(
     assert sentence["content"].strip().startswith("Sorry")
     assert sentence["content"].startswith("\n\n") == (len(events) == 2)
     assert (last["code"], last["retryable"], last["request_id"]) == (code, retryable, "trace-7")
-    assert last["error"] == last["message"] == error.message
+    assert last["error"] == last["message"] == public_message(error)
     assert last.get("retry_after") == error.retry_after
 
 
@@ -107,6 +108,21 @@ def test_an_unexpected_failure_tells_the_visitor_nothing_and_the_log_everything(
         crash = next(entry for entry in client.logs if entry["event"] == "answer.crashed")
         assert isinstance(crash["exc_info"], ValueError)
         assert crash["request_id"] == response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("kind", [ProviderError, ProviderUnavailable, AnswerTruncated, ConfigurationError])
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_a_model_provider_says_is_for_the_owner_alone(
+    served: tuple[Client, Stage], kind: type[LecternError], stream: bool
+) -> None:
+    client, stage = served
+    said = "the model provider at 10.0.0.5:8000 refuses the request (403: account acme-42 is closed); check CHAT_MODEL"
+    stage.script = ScriptedAnswer(kind(said))
+    logged = len(client.logs)
+    response = ask(client, {"question": "x", "stream": stream})
+    assert not any(word in response.text for word in ("10.0.0.5", "acme-42", "CHAT_MODEL"))
+    assert kind.code in response.text
+    assert any(entry.get("reason") == said for entry in client.logs[logged:])
 
 
 def test_an_answer_that_just_stops_is_an_error(make_settings: MakeSettings) -> None:

@@ -122,3 +122,14 @@ def test_a_wrong_setting_ends_the_process_with_its_line_and_status_two(
     assert any(said.startswith(line) for said in ended.stderr.splitlines()), ended.stderr
     assert "Traceback" not in ended.stderr
     assert "short" not in ended.stderr.replace("shorter", "")
+
+
+def test_a_wrong_setting_ends_a_worker_too_with_its_line_and_status_two(stores: Stores) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "worker.app", "worker"],
+        env=environment({**stores.environment, "CHUNK_SIZE": "many"}),
+        capture_output=True, text=True, timeout=START_SECONDS, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("CHUNK_SIZE: should be a valid integer")
+    assert "Traceback" not in ended.stderr

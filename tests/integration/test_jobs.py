@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
 
 import pytest
 
 from shared.errors import DependencyDown, LeaseLost, NotFound
-from shared.jobs import CLAIM_SECONDS, Plan, PlannedShard
-from shared.models import JobState, PageFault, ShardResult
+from shared.jobs import CLAIM_SECONDS, JOBS_KEPT, Plan, PlannedShard
+from shared.models import Job, JobState, PageFault, ShardResult
 from shared.queue import QUEUE
 from shared.reconcile import reconcile
 from shared.services import Services
@@ -54,6 +55,16 @@ async def test_the_oldest_unfinished_job_is_next(services: Services) -> None:
     await services.jobs.finish(first, JobState.FAILED, "because")
     assert (await services.jobs.next()) == second
     assert [job.id for job in await services.jobs.list()] == [second.id, first.id]
+
+
+async def test_after_many_jobs_the_next_one_is_found_and_the_oldest_are_forgotten(services: Services) -> None:
+    done = Job("", JobState.SUCCEEDED, ".", force=False, created_at="")
+    old = [replace(done, id=f"job_{n}", created_at=f"2026-01-01T00:00:{n:05}") for n in range(3 * JOBS_KEPT)]
+    await services.jobs._records.put(*(("job", job.id, asdict(job)) for job in old))
+    job = await services.jobs.create(".", force=False)
+    assert await services.jobs.next() == job
+    ended = await services.jobs.finish(job, JobState.SUCCEEDED, "release 1 is live")
+    assert await services.jobs.list() == [ended, *reversed(old[-JOBS_KEPT + 1 :])]
 
 
 async def test_a_claim_is_held_by_one_message_at_a_time(services: Services) -> None:

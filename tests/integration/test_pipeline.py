@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from shared.jobs import Claim, Jobs
 from shared.models import Chunk, JobState, Page
-from shared.queue import SHARD_TASK
+from shared.queue import PUBLISH_TASK, SHARD_TASK
 from shared.services import Services
 from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest
 from tests.conftest import OpenServices
 from tests.privileges import as_nobody
 from tests.stand_in.control import Provider
+from worker.ingestion.pipeline import fail_job, publish_job
 
 PAGES = {
     "intro.md": "# Intro\n\nLectern answers questions about a book.\n\n## Install\n\nRun make up and wait a moment.\n",
@@ -73,11 +76,21 @@ async def test_a_first_ingest_publishes_release_one_with_true_counts(site: Site)
 async def test_unchanged_docs_make_no_embedding_call_and_no_write(site: Site) -> None:
     await ingest(site.services)
     before, writes, texts = await site.live(), site.store.writes, site.provider.stats().embedding_requests
+    operations = await operations_on(site)
     job = await ingest(site.services)
     assert (job.state, job.release, job.reason) == (JobState.SUCCEEDED, None, "nothing has changed")
     assert site.store.writes == writes
+    assert await operations_on(site) == operations + 1  # the one that asks
     assert site.provider.stats().embedding_requests == texts
     assert await site.live() == before
+
+
+async def operations_on(site: Site) -> int:
+    """How many operations have changed the live collection, by the number that Qdrant gives to one more."""
+    collection, _ = await _live(site)
+    done = await site.store._client.delete(collection, points_selector=[str(uuid4())])
+    assert done.operation_id is not None
+    return done.operation_id
 
 
 async def test_an_edit_embeds_and_writes_its_own_passage_only(site: Site) -> None:
@@ -157,6 +170,38 @@ async def test_a_message_delivered_twice_changes_nothing(site: Site) -> None:
     assert release is not None
     assert (release.number, len(once)) == (1, release.documents + release.chunks)
     assert (await site.services.jobs.get(job.id)).state is JobState.SUCCEEDED
+
+
+async def test_a_second_delivery_that_comes_late_does_not_touch_the_published_release(site: Site) -> None:
+    job = await site.services.jobs.create(".", force=False)
+    await site.services.queue.plan(job.id)
+    task, payload = site.queue.messages.popleft()
+    await deliver(site.services, task, payload, "m")
+    shard = next(message for message in site.queue.messages if message[0] == SHARD_TASK)
+
+    async def meanwhile() -> None:
+        await deliver_all(site.services)
+        site.write("intro.md", "# Intro\n\nEdited after the release was published.\n")
+
+    services = replace(site.services, jobs=JobsOfALateWorker(site.services.jobs, meanwhile))
+    await deliver(services, *shard, message="late")
+    texts = [point.text for point in (await site.live()).values() if isinstance(point, Chunk)]
+    assert any("Run make up" in text for text in texts)
+    assert not any("Edited after" in text for text in texts)
+
+
+class JobsOfALateWorker(Jobs):
+    """Lets others do something right before the first claim."""
+
+    def __init__(self, jobs: Jobs, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(jobs._records, jobs._redis)
+        self._meanwhile: Callable[[], Awaitable[None]] | None = meanwhile
+
+    async def claim(self, job_id: str, work: str, owner: str) -> Claim | None:
+        if self._meanwhile is not None:
+            await self._meanwhile()
+            self._meanwhile = None
+        return await super().claim(job_id, work, owner)
 
 
 async def test_work_that_a_dead_worker_left_half_done_ends_like_a_clean_run(site: Site) -> None:
@@ -265,6 +310,80 @@ async def test_another_embedding_model_is_built_beside_the_old_one(site: Site, o
     assert new is not None
     assert new.collection != old.collection
     assert new.documents == old.documents
+
+
+async def test_going_back_to_an_earlier_embedding_model_takes_up_its_collection(
+    site: Site, opened: OpenServices
+) -> None:
+    await ingest(site.services)
+    collection, _ = await _live(site)
+    await ingest_with_another_model(site, opened)
+    site.write("intro.md", PAGES["intro.md"].replace("a moment", "two moments"))
+    (site.root / "guide" / "stop.md").unlink()
+    texts = embedded(site)
+    job = await ingest(site.services)
+    assert (job.state, job.release) == (JobState.SUCCEEDED, 3)
+    assert embedded(site) - texts == 1  # the edited passage: the others have kept their vectors
+    assert await _live(site) == (collection, 3)
+    assert set(await site.store.pages_at(collection, 3)) == {"intro.md", "guide/run.md"}
+    assert set(await site.store.pages_at(collection, 1)) == set(PAGES)
+
+
+async def test_going_back_to_an_earlier_embedding_model_with_the_same_docs_is_a_release(
+    site: Site, opened: OpenServices
+) -> None:
+    await ingest(site.services)
+    collection, _ = await _live(site)
+    before = await site.live()
+    await ingest_with_another_model(site, opened)
+    texts = embedded(site)
+    await ingest(site.services)
+    assert await _live(site) == (collection, 3)
+    assert await site.live() == before
+    assert embedded(site) == texts
+
+
+async def test_a_collection_that_no_kept_release_is_in_is_dropped(site: Site, opened: OpenServices) -> None:
+    await ingest(site.services)
+    old, _ = await _live(site)
+    await ingest_with_another_model(site, opened, keep_releases=1)
+    new, _ = await _live(site)
+    assert not await site.store._client.collection_exists(old)
+    assert await site.store.count(new, "page", 2) == 3
+
+
+async def ingest_with_another_model(site: Site, opened: OpenServices, **settings: int) -> None:
+    async with opened(
+        openai_base_url=site.provider.base_url, openai_embedding_model="stand-in-large",
+        site_url="https://site.example/", **settings,
+    ) as real:  # fmt: skip
+        assert (await ingest(by_hand(real)[0])).state is JobState.SUCCEEDED
+
+
+async def test_a_crash_after_publishing_leaves_the_release_live_and_whole(site: Site) -> None:
+    await ingest(site.services)
+    site.write("new.md", "# New\n\nA page of the second release.\n")
+    job = await site.services.jobs.create(".", force=False)
+    await site.services.queue.plan(job.id)
+    while site.queue.messages[0][0] != PUBLISH_TASK:
+        task, payload = site.queue.messages.popleft()
+        await deliver(site.services, task, payload, "m")
+    site.queue.messages.clear()
+    stopped = replace(site.services, store=NoAlias(site.store._client, site.store.alias))
+    with pytest.raises(RuntimeError):
+        await publish_job(stopped, job.id, "m")
+    await fail_job(site.services, job.id, "an internal error")
+    assert (await site.services.jobs.get(job.id)).state is JobState.SUCCEEDED
+    release = await site.services.releases.live()
+    assert release is not None
+    assert (release.number, len(await site.live())) == (2, release.documents + release.chunks)
+
+
+class NoAlias(CountingStore):
+    """A store that breaks right after a release was published."""
+
+    async def point_alias(self, name: str) -> None:
+        raise RuntimeError(name)
 
 
 async def test_releases_beyond_the_number_to_keep_are_vacuumed(site: Site) -> None:

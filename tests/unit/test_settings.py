@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import ConfigurationError
 from shared.settings import Settings, load_settings, variables_of
+from tests.privileges import as_nobody
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +123,26 @@ def test_every_wrong_value_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigurationError) as error:
         load(monkeypatch, CHUNK_SIZE="x", API_PORT="y")
     assert [line.split(":")[0] for line in error.value.message.splitlines()] == ["CHUNK_SIZE", "API_PORT"]
+
+
+def test_the_comma_inside_a_glob_s_braces_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, CONTENT_EXCLUDE="{de,fr}/, drafts/,**/*.{md,mdx}")
+    assert settings.content_exclude == ("{de,fr}/", "drafts/", "**/*.{md,mdx}")
+
+
+def test_an_env_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("OPENAI_API_KEY=canary\xe9".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"\.env is not UTF-8") as error:
+        load_settings(tmp_path / ".env")
+    assert "canary" not in str(error.value)
+
+
+def test_an_env_file_without_permission_is_named() -> None:
+    with as_nobody() as folder:
+        (folder / ".env").write_text("LOG_LEVEL=INFO\n")
+        (folder / ".env").chmod(0)
+        with pytest.raises(ConfigurationError, match=r"\.env cannot be read \(Permission denied\)"):
+            load_settings(folder / ".env")
 
 
 def test_a_wrong_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:

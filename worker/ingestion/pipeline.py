@@ -37,13 +37,13 @@ PUBLISH: Final = "publish"
 async def plan_job(services: Services, job_id: str, owner: str) -> None:
     """Decide what a job has to do and ring for its shards. Does nothing if it is not this job's turn."""
     jobs = services.jobs
-    job = await jobs.next()
-    if job is None or job.id != job_id:
-        return
     claim = await jobs.claim(job_id, PLAN, owner)
     if claim is None:
         return
     async with holding(jobs, claim):
+        job = await jobs.next()
+        if job is None or job.id != job_id:
+            return
         await jobs.start_plan(job_id)
         head = await services.releases.head()
         if head is not None and head.job_id == job_id:
@@ -69,14 +69,15 @@ async def make_plan(services: Services, job: Job, head: Release | None) -> Plan:
     collection = await services.store.ensure_collection(spec)
     if head is not None and head.collection != collection and found.scope != ".":
         raise JobFailed("the embedding model has changed since the last ingest; ingest the whole content root once")
-    # Another embedding model: the new collection is built in full, beside the one that visitors read.
-    base = head.number if head is not None and head.collection == collection else 0
+    # Another embedding model: its collection is built beside the one that visitors read, upon whatever it still holds
+    # of the time when it was in use.
+    base = head.number if head is not None else 0
     live = await services.store.pages_at(collection, base) if base else {}
     changed = changed_pages(found.pages, live, force=job.force)
     unreadable = [*(fault.path for fault in found.unreadable), *found.unreadable_folders]
     removed = removed_pages(found.pages, live, unreadable, found.scope)
     shards = cut_shards(changed, removed)
-    release = (head.number if head else 0) + 1
+    release = base + 1
     if shards and job.attempts == 1:
         # What a job that failed without being undone has left; later attempts build upon their own.
         await services.store.undo(collection, release)
@@ -86,11 +87,20 @@ async def make_plan(services: Services, job: Job, head: Release | None) -> Plan:
         collection=collection,
         dimensions=spec.dimensions,
         pages_total=len(found.pages),
-        base_chunks=head.chunks if head is not None and base else 0,
+        base_chunks=await chunks_at(services, head, collection),
         base_pages=len(live),
         shards=shards,
         faults=(*found.skipped, *found.unreadable),
     )
+
+
+async def chunks_at(services: Services, head: Release | None, collection: str) -> int:
+    """How many chunks the build starts from: as the head's record has it, so that a loss since then is noticed."""
+    if head is None:
+        return 0
+    if head.collection == collection:
+        return head.chunks
+    return await services.store.count(collection, "chunk", head.number)
 
 
 async def target_spec(services: Services, head: Release | None) -> CollectionSpec:
@@ -126,14 +136,13 @@ async def index_shard(services: Services, job_id: str, shard_id: str, owner: str
     jobs = services.jobs
     plan = await jobs.plan(job_id)
     shard = next((s for s in plan.shards if s.id == shard_id), None) if plan else None
-    if plan is None or shard is None or shard_id in await jobs.results(job_id):
-        return
-    if (await jobs.get(job_id)).state.terminal:
-        return
-    claim = await jobs.claim(job_id, shard_id, owner)
-    if claim is None:
+    claim = await jobs.claim(job_id, shard_id, owner) if shard else None
+    if plan is None or shard is None or claim is None:
         return
     async with holding(jobs, claim):
+        # Looked at under the claim: another delivery may have done it, and its release may be live, just before.
+        if shard_id in await jobs.results(job_id) or (await jobs.get(job_id)).state.terminal:
+            return
         if await jobs.count_start(job_id, shard_id) > MOST_STARTS:
             raise JobFailed(
                 f"a worker died {MOST_STARTS} times while indexing {', '.join((*shard.pages, *shard.removed))}; "
@@ -227,24 +236,27 @@ async def store(
 async def publish_job(services: Services, job_id: str, owner: str) -> None:
     """Make a finished build the live release, if its counts agree. Does nothing while shards are missing."""
     jobs = services.jobs
-    plan, results, job = await jobs.plan(job_id), await jobs.results(job_id), await jobs.get(job_id)
-    if plan is None or job.state.terminal or any(shard.id not in results for shard in plan.shards):
-        return
     claim = await jobs.claim(job_id, PUBLISH, owner)
     if claim is None:
         return
     async with holding(jobs, claim):
+        plan, results, job = await jobs.plan(job_id), await jobs.results(job_id), await jobs.get(job_id)
+        if plan is None or job.state.terminal or any(shard.id not in results for shard in plan.shards):
+            return
         head = await services.releases.head()
         if head is None or head.job_id != job_id:
             await jobs.stage(job_id, "publishing")
-            head = await publish(services, job, plan, list(results.values()))
+            head = await publish(services, job, plan, list(results.values()), head)
         await finish_published(services, job, head)
     await ring_next_job(services)
 
 
-async def publish(services: Services, job: Job, plan: Plan, results: Sequence[ShardResult]) -> Release | None:
+async def publish(
+    services: Services, job: Job, plan: Plan, results: Sequence[ShardResult], head: Release | None
+) -> Release | None:
     """Write the release record, or return None if there is nothing new to publish."""
-    if not any(r.chunks_written + r.chunks_closed + r.pages_written + r.pages_closed for r in results):
+    changed = any(r.chunks_written + r.chunks_closed + r.pages_written + r.pages_closed for r in results)
+    if not changed and (head is None or head.collection == plan.collection):
         return None
     store = services.store
     documents = await store.count(plan.collection, "page", plan.release)
@@ -290,7 +302,11 @@ async def vacuum(services: Services, newest: Release) -> None:
     """Forget releases beyond the number to keep, and delete what none of the kept ones can see."""
     releases = [release for release in await services.releases.all() if release.number <= newest.number]
     kept = releases[-services.settings.keep_releases :]
-    await services.releases.forget([release for release in releases if release not in kept])
+    old = releases[: -len(kept)]
+    # Before their records, which are what names them.
+    for collection in {release.collection for release in old} - {release.collection for release in kept}:
+        await services.store.drop_collection(collection)
+    await services.releases.forget(old)
     await services.store.vacuum(newest.collection, min(release.number for release in kept))
 
 
@@ -307,6 +323,11 @@ async def fail_job(services: Services, job_id: str, reason: str) -> None:
     """Undo what an unpublished build has written and record why it ended. Readers saw nothing of it."""
     job = await services.jobs.get(job_id)
     if job.state.terminal:
+        return
+    head = await services.releases.head()
+    if head is not None and head.job_id == job_id:
+        # It broke after its release went live, from which visitors are answered now.
+        await finish_published(services, job, head)
         return
     plan = await services.jobs.plan(job_id)
     if plan is not None and plan.shards:
