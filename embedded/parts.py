@@ -106,7 +106,7 @@ def _api(plan: Plan) -> ProcessSpec:
             ),  # the API does both itself, and knows which proxies to trust
             *("--timeout-graceful-shutdown", "5"),  # without it uvicorn waits for open streams without end
         ),
-        env=_client_environment(plan, {}),
+        env=_client_environment(plan, {"ADMIN_API_KEY": admin_key(plan.home)}),
         probe=http_ready(plan.api_port, "/readyz", plan.reachable_host),
         stop_grace=6.0,
     )
@@ -159,7 +159,6 @@ def _client_environment(plan: Plan, own: dict[str, str]) -> dict[str, str]:
         "QDRANT_URL": plan.qdrant_url,
         "QDRANT_API_KEY": plan.home.secret("qdrant.key"),
         "REDIS_URL": f"redis://:{plan.home.secret('redis.password')}@{LOOPBACK}:{plan.valkey_port}/0",
-        "ADMIN_API_KEY": admin_key(plan.home),
         "CONTENT_ROOT": str(plan.content_root),
         "API_HOST": plan.host,
         "API_PORT": str(plan.api_port),

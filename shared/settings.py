@@ -129,7 +129,9 @@ class Settings(BaseSettings):
 
     # Processes
     worker_concurrency: int = Field(default=1, ge=1, le=256, validation_alias="WORKER_CONCURRENCY")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", validation_alias="LOG_LEVEL")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", validation_alias="LOG_LEVEL"
+    )
     log_format: Literal["console", "json"] = Field(default="console", validation_alias="LOG_FORMAT")
 
     # Stands before `_split` because the validator that is defined last runs first.

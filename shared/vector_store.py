@@ -324,10 +324,12 @@ class VectorStore:
 
 @contextmanager
 def qdrant_errors() -> Iterator[None]:
-    """Translate the client's errors. A refusal (4xx) is a bug of ours and stays as it is."""
+    """Translate the client's errors. A refusal (4xx), but for that of a key, is a bug of ours and stays as it is."""
     try:
         yield
     except UnexpectedResponse as error:
+        if error.status_code in (401, 403):
+            raise DependencyDown("Qdrant refuses the key; check QDRANT_API_KEY", retry_after=30) from error
         if error.status_code is not None and error.status_code < 500:
             raise
         raise DependencyDown(f"Qdrant answered {error.status_code}", retry_after=5) from error

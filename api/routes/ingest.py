@@ -98,7 +98,7 @@ def count_pages(target: Path) -> int:
     """Files with a page's ending at or below a path; what a closer look will leave out is counted too."""
     if target.is_file():
         return 1
-    return sum(name.endswith(PAGE_ENDINGS) for _, _, names in os.walk(target) for name in names)
+    return sum(name.lower().endswith(PAGE_ENDINGS) for _, _, names in os.walk(target) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from shared.services import Services
 from shared.vector_store import READ_SECONDS
 from tests.by_hand import HandQueue, by_hand
 from tests.conftest import OpenServices
-from worker.ingestion.pipeline import holding
+from worker.ingestion.claims import holding
 
 PLAN = Plan(
     release=1, base=0, collection="c", dimensions=3, pages_total=3, base_chunks=0, base_pages=0,
@@ -89,7 +89,7 @@ async def test_a_claim_runs_out_by_itself(services: Services) -> None:
 
 
 async def test_work_whose_claim_has_passed_on_is_stopped(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.ingestion.pipeline.RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("worker.ingestion.claims.RENEW_SECONDS", 0.05)
     claim = await services.jobs.claim("j", "shard", "message-1")
     assert claim is not None
 
@@ -185,3 +185,9 @@ async def test_qdrant_that_hangs_is_said_so_and_soon(opened: OpenServices) -> No
             with pytest.raises(DependencyDown, match="Qdrant"):
                 await services.releases.live()
     server.close()
+
+
+async def test_a_wrong_key_for_qdrant_is_said_to_be_that(opened: OpenServices) -> None:
+    async with opened(qdrant_api_key="wrong") as services:
+        with pytest.raises(DependencyDown, match="QDRANT_API_KEY"):
+            await services.releases.live()
