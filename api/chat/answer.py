@@ -9,7 +9,7 @@ from typing import Final
 
 from api.chat.citations import CitationWriter, Written, link_to
 from api.chat.events import Cited, Delta, Event, Finished, Question, Started
-from api.chat.judge import fits
+from api.chat.judge import fits, near
 from api.chat.markdown import escape_link_text
 from api.chat.model import ChatModel, Ending
 from api.chat.prompt import Prompt, build_prompt
@@ -53,7 +53,8 @@ async def answer(question: Question, services: Services, model: ChatModel) -> As
     findings = await find(question, release, services)
     if not fits(findings, services.settings.min_score):
         yield Started((), len(findings.passages))
-        for event in _canned(nothing_fits(question.text, findings.passages), model, no_results=True):
+        nearest = near(question.text, findings.judged, services)
+        for event in _canned(nothing_fits(question.text, nearest), model, no_results=True):
             yield event
         return
     yield Started(tuple(link_to(passage) for passage in findings.passages), len(findings.passages))
@@ -116,11 +117,11 @@ def reply_to_small_talk(text: str) -> str | None:
 
 
 def nothing_fits(question: str, passages: Sequence[Passage]) -> str:
-    """What was looked for, in the visitor's words, and the headings that came nearest."""
+    """What was looked for, in the visitor's words, and the headings of passages that came near, if any did."""
     short = question if len(question) <= REPEATED else question[:REPEATED].rstrip() + "..."
     text = f'I could not find anything in these docs that answers "{escape_link_text(short)}".'
     nearest = list(dict.fromkeys(map(link_to, passages)))[:NEAREST]
     if nearest:
-        text += f" The nearest sections are {', '.join(nearest)}."
+        text += f" The nearest {'sections are' if len(nearest) > 1 else 'section is'} {', '.join(nearest)}."
     writer = CitationWriter(passages)
     return writer.feed(text).text + writer.finish().text

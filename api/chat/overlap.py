@@ -19,6 +19,15 @@ MAX_REMEMBERED: Final = 100_000
 #: A longer word is unlikely to come again.
 MAX_REMEMBERED_LENGTH: Final = 64
 
+#: Words that say what kind of question it is, not what it is about. "How does streaming work?" is about streaming, and
+#: a passage on that need not say "work".
+ASKING: Final = (
+    "able available best can could do does enable exactly example explain find get give going happen happens have help "
+    "know like list make makes mean means need needed needs please possible provide recommend require required should "
+    "show support supported supports tell thing things try understand use used uses using want way ways work working "
+    "works would"
+)
+
 Terms = frozenset[int]
 
 
@@ -36,6 +45,12 @@ def terms_of(text: str, bm25: Bm25Encoder) -> Terms:
         known.clear()
     known.update((word, found) for word, found in fresh.items() if len(word) <= MAX_REMEMBERED_LENGTH)
     return terms
+
+
+def topic_of(question: str, bm25: Bm25Encoder) -> Terms:
+    """The terms that say what a question is about; all of them if it consists of nothing but ways to ask."""
+    terms = terms_of(question, bm25)
+    return terms - terms_of(ASKING, bm25) or terms
 
 
 #: The terms of the words seen so far.

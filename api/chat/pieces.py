@@ -11,10 +11,13 @@ from api.chat.markdown import without_links
 
 #: Characters up to which a list, a table or a code block is quoted whole.
 WHOLE: Final = 900
+#: A list item with fewer words than this beside its links is a signpost: without the links nothing is left of it.
+WORDS_BESIDE_LINKS: Final = 2
 
 Kind = Literal["sentence", "list", "code", "table"]
 
 _FENCE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})")
+_HEADING: Final = re.compile(r"\s*#{1,6}\s+(.*?)[ \t]*#*\s*(?:\{#[^{}]*\}\s*)?$")
 _ITEM: Final = re.compile(r"[ \t]{0,3}(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
 #: Headings, the frames of admonitions and tabs, rules, and what MDX imports: scaffolding, not text.
 _SCAFFOLDING: Final = re.compile(
@@ -26,6 +29,8 @@ _UNESCAPED_BRACKET: Final = re.compile(r"(?<!\\)\[")
 #: Holds a code span's place; a character that no text has.
 _STAND_IN: Final = "\ue000"
 _REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
+_LINKED: Final = re.compile(r"!?\[[^\[\]\n]*\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]\n]*\])|<?https?://\S+")
+_WORD: Final = re.compile(r"[^\W_]{2,}|[\u3040-\u30ff\u3400-\u9fff]")
 _SENTENCE_END: Final = re.compile(
     r"(?<=[.!?\u2026])[\"')\]*_\u201d\u2019]*\s+(?=[\"'(\[\\*_\u201c\u2018`]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f])|(?<=[\u3002\uff01\uff1f])\s*"
 )
@@ -42,19 +47,29 @@ class Piece:
     kind: Kind
     #: Markdown; brackets outside code are escaped, so that none is taken for a mark.
     text: str
+    #: The heading inside the passage that it stands under; "" before the first one.
+    heading: str = ""
+    #: The first sentence of its paragraph: what stands before it is another thought.
+    opens: bool = False
 
 
 def split_pieces(text: str) -> list[Piece]:
-    """The pieces of a passage in reading order. A sentence that announces a list or code belongs to it."""
+    """The pieces of a passage in reading order. A sentence that announces a list or code belongs to it, and goes with
+    it where that is nothing but links."""
     pieces: list[Piece] = []
+    heading = ""
     for kind, block in _blocks(text):
-        if kind == "sentence":
-            pieces += [Piece(kind, sentence) for sentence in split_sentences(quotable(" ".join(block.split())))]
+        if kind == "heading":
+            heading = quotable(block)
             continue
-        announced = bool(pieces) and pieces[-1].kind == "sentence" and pieces[-1].text.endswith(":")
-        lead = pieces.pop().text + "\n\n" if announced else ""
+        if kind == "sentence":
+            sentences = split_sentences(quotable(" ".join(block.split())))
+            pieces += [Piece(kind, sentence, heading, place == 0) for place, sentence in enumerate(sentences)]
+            continue
+        announced = bool(pieces) and pieces[-1].text.endswith(":") and pieces[-1].heading == heading
+        lead = pieces.pop().text + "\n\n" if announced and pieces[-1].kind == "sentence" else ""
         for part in _parts(kind, block):
-            pieces.append(Piece(kind, lead + (part if kind == "code" else quotable(part))))
+            pieces.append(Piece(kind, lead + (part if kind == "code" else quotable(part)), heading))
             lead = ""
     return [piece for piece in pieces if piece.text.strip()]
 
@@ -80,8 +95,8 @@ def quotable(text: str) -> str:
     return re.sub(_STAND_IN, lambda _: code.pop(0), plain)
 
 
-def _blocks(text: str) -> Iterator[tuple[Kind, str]]:
-    """Runs of lines that belong together."""
+def _blocks(text: str) -> Iterator[tuple[Kind | Literal["heading"], str]]:
+    """Runs of lines that belong together, and the headings between them."""
     lines = text.split("\n")
     position = 0
     while position < len(lines):
@@ -94,6 +109,10 @@ def _blocks(text: str) -> Iterator[tuple[Kind, str]]:
             kind, end = "table", _end_of_table(lines, position)
         elif _ITEM.match(line):
             kind, end = "list", _end_of_list(lines, position)
+        elif found := _HEADING.match(line):
+            yield "heading", found[1]
+            position = end
+            continue
         elif not line.strip() or _SCAFFOLDING.match(line):
             position = end
             continue
@@ -147,10 +166,13 @@ def _parts(kind: Kind, block: str) -> Iterator[str]:
     """A block whole, or what it is made of where it is too long to be quoted."""
     block = block.strip("\n")
     lines = block.split("\n")
-    if len(block) <= WHOLE:
+    if kind == "list":
+        items = list(_items(lines))
+        telling = [item for item in items if not _only_links(item)]
+        whole = block if telling == items else "\n".join(telling)
+        yield from [whole] if whole and len(whole) <= WHOLE else telling
+    elif len(block) <= WHOLE:
         yield block
-    elif kind == "list":
-        yield from _items(lines)
     elif kind == "table" and len(lines) > 2:
         yield from ("\n".join((*lines[:2], row)) for row in lines[2:])
     elif kind == "code":
@@ -168,6 +190,11 @@ def _items(lines: list[str]) -> Iterator[str]:
             item = []
         item.append(line)
     yield "\n".join(item).rstrip()
+
+
+def _only_links(item: str) -> bool:
+    beside, links = _LINKED.subn(" ", item)
+    return links > 0 and len(_WORD.findall(beside)) < WORDS_BESIDE_LINKS
 
 
 def _shortened(lines: list[str]) -> str:

@@ -17,7 +17,7 @@ import structlog
 
 from api.chat.events import Question, Turn
 from api.chat.markdown import without_links
-from api.chat.overlap import Terms, share, terms_of, weigh
+from api.chat.overlap import share, terms_of, topic_of, weigh
 from shared.embeddings import Embedder
 from shared.errors import ProviderError
 from shared.models import Passage, Release, Vector
@@ -39,6 +39,8 @@ SEARCHED: Final = 2000
 EARLIER_ANSWER: Final = 600
 #: A question of so few terms leans on what was said before.
 FEW_TERMS: Final = 3
+#: ... unless it names so much that the docs speak of in one place: one word alone may well be about the last subject.
+OWN_TOPIC: Final = 2
 #: A passage that holds so much of a selection is where it was selected, whole or for the larger part.
 HOLDS_SELECTION: Final = 0.6
 #: Two texts that share so many of their words are one text to a visitor.
@@ -64,8 +66,12 @@ class Findings:
     cosine: float | None = None
     #: The part of the question's words that the best single passage holds, 0..1.
     coverage: float = 0.0
+    #: The part that the place of one passage (its page and headings) holds, 0..1.
+    named: float = 0.0
     #: A passage holds the text that the visitor had marked.
     selected: bool = False
+    #: What these figures were read off, best first: `passages`, or what the question finds without its context.
+    judged: tuple[Passage, ...] = ()
 
 
 async def retrieve(
@@ -92,15 +98,22 @@ async def find(asked: Question, release: Release, services: Services) -> Finding
             holding = group.create_task(_search(marked, release, services, limit)) if marked else None
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None  # they ask the same index: one failure says it all
-    found = blend(plain.result(), wide.result()) if wide else plain.result()
+    own = plain.result()
+    alone = wide is None or stands_alone(question, own[:k], services)
+    found = own if alone or wide is None else blend(own, wide.result())
     ranked = rerank(question, found, services)
     for_selection = holding.result() if holding else []
     holders = [passage for passage in for_selection if _holds(passage, marked, services)]
     kept = collapse([*holders[: max(1, k // 2)], *ranked, *for_selection], k)
+    # What was said before explains a question; it is no evidence that the docs know what the question itself names.
+    judged = own if _speaks_for_itself(question, found, services) else found
+    coverage, named = _coverage(question, judged, k, services)
     return Findings(
         passages=tuple(kept),
-        cosine=max((passage.cosine for passage in kept if passage.cosine is not None), default=None),
-        coverage=_coverage(question, found, k, services),
+        judged=tuple(kept if judged is found else own[:k]),
+        cosine=_best_cosine(kept if judged is found else own[:k]),
+        coverage=coverage,
+        named=named,
         selected=bool(holders),
     )
 
@@ -146,8 +159,30 @@ def collapse(passages: Sequence[Passage], k: int) -> list[Passage]:
 
 
 def leans(question: str, services: Services) -> bool:
-    """Whether a question seems to need what was said before to be understood."""
-    return bool(_LEANING.search(question)) or len(terms_of(question, services.bm25)) <= FEW_TERMS
+    """Whether a question may need what was said before to be understood."""
+    return _points_back(question) or len(terms_of(question, services.bm25)) <= FEW_TERMS
+
+
+def stands_alone(question: str, passages: Sequence[Passage], services: Services) -> bool:
+    """Whether a question that may lean makes sense by itself: it points at nothing, and a passage speaks of all that
+    it names. A visitor who has changed the subject is not to be answered about the old one."""
+    if _points_back(question) or not leans(question, services):
+        return not _points_back(question)
+    topic = topic_of(question, services.bm25)
+    return len(topic) >= OWN_TOPIC and any(topic <= terms_of(_text(passage), services.bm25) for passage in passages)
+
+
+def _points_back(question: str) -> bool:
+    return bool(_LEANING.search(question))
+
+
+def _speaks_for_itself(question: str, passages: Sequence[Passage], services: Services) -> bool:
+    """Whether a question points at nothing, and names several things or one that no passage speaks of."""
+    if _points_back(question):
+        return False
+    topic = topic_of(question, services.bm25)
+    known = frozenset[int]().union(*(terms_of(_text(passage), services.bm25) for passage in passages))
+    return len(topic) >= OWN_TOPIC or not topic <= known
 
 
 async def _search(text: str, release: Release, services: Services, limit: int) -> list[Passage]:
@@ -196,11 +231,21 @@ def _holds(passage: Passage, selection: str, services: Services) -> bool:
     return bool(marked) and len(held) >= HOLDS_SELECTION * len(marked)
 
 
-def _coverage(question: str, passages: Sequence[Passage], k: int, services: Services) -> float:
-    """The largest part of the question that one of the first `k` passages holds."""
-    texts: list[Terms] = [terms_of(p.chunk.chunk.embedded_text, services.bm25) for p in passages[:POOL]]
-    weights = weigh(terms_of(question, services.bm25), texts)
-    return max((share(weights, text) for text in texts[:k]), default=0.0)
+def _coverage(question: str, passages: Sequence[Passage], k: int, services: Services) -> tuple[float, float]:
+    """The largest part of the question that one of the first `k` passages holds, and that the place of one does."""
+    texts = [terms_of(_text(passage), services.bm25) for passage in passages[:POOL]]
+    places = [terms_of(passage.chunk.chunk.place, services.bm25) for passage in passages[:k]]
+    weights = weigh(topic_of(question, services.bm25), texts)
+    held = max((share(weights, text) for text in texts[:k]), default=0.0)
+    return held, max((share(weights, place) for place in places), default=0.0)
+
+
+def _best_cosine(passages: Sequence[Passage]) -> float | None:
+    return max((passage.cosine for passage in passages if passage.cosine is not None), default=None)
+
+
+def _text(passage: Passage) -> str:
+    return passage.chunk.chunk.embedded_text
 
 
 def _clipped(text: str) -> str:

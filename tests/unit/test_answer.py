@@ -101,12 +101,13 @@ async def test_the_provider_s_own_count_is_taken_where_there_is_one() -> None:
 async def test_a_question_that_nothing_fits_is_answered_honestly_and_no_model_is_asked() -> None:
     model = FakeModel()
     far = passage("The weather is fine.", heading="Weather", cosine=0.1, score=0.4)
-    events = await events_of(model, finding(far))
+    close = passage("Polishing brass.", heading="Brass", cosine=0.3, score=0.4)
+    events = await events_of(model, finding(far, close))
     started, delta, finished = events
-    assert started == Started((), 1)
+    assert started == Started((), 2)
     assert isinstance(delta, Delta)
     assert QUESTION in delta.text
-    assert link_to(far) in delta.text
+    assert delta.text.endswith(f"The nearest section is {link_to(close)}.")
     assert isinstance(finished, Finished)
     assert (finished.no_results, finished.sources, finished.tokens_used) == (True, (), 0)
     assert finished.answer == delta.text
@@ -194,5 +195,6 @@ def test_what_was_looked_for_is_repeated_harmlessly_and_shortened() -> None:
     assert "](https://evil.example" not in text.replace("\\](", "")
     assert "<img" not in text
     assert "`https://evil.example`" in text
-    assert text.endswith(f"The nearest sections are {link_to(SAILS)}.")
+    assert text.endswith(f"The nearest section is {link_to(SAILS)}.")
+    assert nothing_fits("a", [ANCHOR, SAILS]).endswith(f"sections are {link_to(ANCHOR)}, {link_to(SAILS)}.")
     assert len(nothing_fits("a" * 5000, [])) < 300

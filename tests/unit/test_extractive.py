@@ -115,6 +115,74 @@ async def test_only_the_likeliest_sentences_are_embedded() -> None:
     assert len(embedder.asked) <= 21
 
 
+# What is no answer
+
+
+async def test_a_title_or_an_example_that_asks_the_question_is_not_its_answer() -> None:
+    text = (
+        "**How do I change the port?**\n\n```sh\nask 'How do I change the port?'\n```\n\n"
+        "The port is changed with `API_PORT` in the settings."
+    )
+    assert await quoted("How do I change the port?", [passage(text)]) == (
+        "The port is changed with `API_PORT` in the settings. [1]"
+    )
+
+
+async def test_a_list_of_questions_answers_none() -> None:
+    text = "- How deep is the anchor?\n- Where is the anchor dropped?\n\nDrop the anchor where it is ten metres deep."
+    assert (await quoted("Where is the anchor dropped?", [passage(text)])).startswith("Drop the anchor")
+
+
+async def test_words_of_the_question_alone_answer_a_question_of_yes_or_no_and_no_other() -> None:
+    text = "Drop the anchor chain.\n\nThe anchor goes over the bow, where its chain is led through a roller."
+    assert (await quoted("How do I drop the anchor chain?", [passage(text)])).startswith("The anchor goes over")
+    assert (await quoted("Is chain required?", [passage("Chain is required. Ropes fray.")])).startswith("Chain is")
+
+
+async def test_a_sentence_that_sends_the_reader_elsewhere_does_not_lead() -> None:
+    text = "See the page on anchor depth. An anchor holds in ten metres."
+    assert (await quoted("What depth does an anchor hold in?", [passage(text)])).startswith("An anchor holds")
+
+
+async def test_a_number_is_preferred_where_one_is_asked_for() -> None:
+    text = "The chain has a length that suits the boat.\n\nThe chain has a length of 60 metres."
+    assert (await quoted("How long is the chain?", [passage(text)])).startswith("The chain has a length of 60")
+
+
+async def test_a_block_with_the_words_scattered_over_it_is_not_about_them() -> None:
+    text = "- stop the engine\n- wash the deck\n- feed the crew\n- call the server\n\nA server is stopped with Ctrl-C."
+    assert (await quoted("How do I stop the server?", [passage(text)])).startswith("A server is stopped")
+
+
+async def test_code_of_another_section_is_left_out_and_that_of_the_same_is_quoted() -> None:
+    text = (
+        "## Cache\n\nClear the cache with one call.\n\n```py\nstore.flush()\n```\n\n"
+        "## Other\n\n```py\nclear(cache)  # another cache to clear\n```"
+    )
+    answer = await quoted("How do I clear the cache?", [passage(text), SAILS])
+    assert "store.flush()" in answer
+    assert "another" not in answer
+
+
+async def test_a_sentence_that_goes_on_from_another_is_quoted_with_it() -> None:
+    question, sentence = "Which hold an anchor at any depth?", "They hold an anchor of forty kilos at any depth."
+    answer = await quoted(question, [passage(f"Chains rust in salt water. {sentence}")])
+    assert answer == f"Chains rust in salt water. {sentence} [1]"
+    assert await quoted(question, [passage(f"Cabins are warm.\n\n{sentence}")]) == f"{sentence} [1]"
+
+
+async def test_each_paragraph_has_its_own_mark() -> None:
+    text = "Anchor chain is galvanized. Anchor rope is not.\n\nAn anchor chain and rope are joined."
+    answer = await quoted("Is anchor chain or rope galvanized?", [passage(text)])
+    assert answer == "Anchor chain is galvanized. Anchor rope is not. [1]\n\nAn anchor chain and rope are joined. [1]"
+
+
+async def test_a_question_on_another_subject_is_not_answered_about_the_last_one() -> None:
+    history = (Turn("How is the main sail hoisted?", "..."),)
+    text = await quoted(Question("Where is the anchor dropped?", history=history), [ANCHORING, SAILS])
+    assert "main sail" not in text
+
+
 # Choosing and arranging
 
 
@@ -132,14 +200,14 @@ def test_the_best_piece_leads_and_sentences_that_follow_each_other_stand_togethe
         scored(2, 4, 0.7, "just before"),
     ]
     runs = [[candidate.piece.text for candidate in run] for run in arrange(chosen)]
-    assert runs == [["best", "next"], ["just before"], ["early"], ["other early"], ["other late"]]
+    assert runs == [["just before", "best", "next"], ["early"], ["other early"], ["other late"]]
 
 
 def test_pieces_that_say_the_same_or_much_worse_are_not_chosen() -> None:
     candidates = [
         scored(1, 0, 1.0, "anchor chain depth metres"),
         scored(2, 0, 0.95, "anchor chain depth metres!"),
-        scored(2, 1, 0.7, "mooring buoy harbour master"),
+        scored(2, 1, 0.8, "mooring buoy harbour master"),
         scored(3, 0, 0.3, "weather forecast radio channel"),
     ]
     chosen = choose(candidates, wants_code=False, most_tokens=1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.chat.overlap import share, terms_of, weigh
+from api.chat.overlap import share, terms_of, topic_of, weigh
 from shared.bm25 import Bm25Encoder
 from tests.passages import BM25
 
@@ -34,3 +34,11 @@ def test_a_word_that_few_texts_hold_counts_for_more_of_the_question() -> None:
 
 def test_a_question_without_terms_is_held_by_nothing() -> None:
     assert share(weigh(terms_of("how is it?", BM25), []), terms_of("anchor", BM25)) == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "topic"),
+    [("How does streaming work?", "streaming"), ("Which anchor do I need?", "anchor"), ("Does it work?", "work")],
+)
+def test_the_topic_is_what_is_asked_about_not_how_it_is_asked(question: str, topic: str) -> None:
+    assert topic_of(question, BM25) == terms_of(topic, BM25)

@@ -65,6 +65,27 @@ def test_long_code_is_cut_at_a_line_s_end_and_closed() -> None:
     assert piece.text.endswith("x = 1\n...\n```")
 
 
+def test_a_list_of_links_goes_with_what_announces_it() -> None:
+    text = "Read on.\n\nAs well as these posts:\n\n- [One](a.md)\n- **[Two](b.md)**\n- <https://site.example>\n\nDone."
+    assert kinds(text) == [("sentence", "Read on."), ("sentence", "Done.")]
+
+
+def test_items_that_say_something_beside_their_links_stay() -> None:
+    text = "- [One](a.md): how it begins\n- [Two](b.md)\n- plain"
+    assert kinds(text) == [("list", "- One: how it begins\n- plain")]
+
+
+def test_a_piece_knows_the_heading_it_stands_under_and_whether_it_opens_its_paragraph() -> None:
+    pieces = split_pieces("One. Two.\n\n### `set` up {#set-up}\n\nThree.\n\n```sh\n# no heading\n```\nFour.")
+    assert [(piece.heading, piece.opens) for piece in pieces] == [
+        ("", True), ("", False), ("`set` up", True), ("`set` up", False), ("`set` up", True),
+    ]  # fmt: skip
+
+
+def test_what_announces_a_list_under_the_next_heading_stays_where_it_is() -> None:
+    assert kinds("See below:\n\n## Steps\n\n1. Go") == [("sentence", "See below:"), ("list", "1. Go")]
+
+
 def test_scaffolding_is_not_quoted() -> None:
     text = (
         "import Tabs from '@theme/Tabs'\n\n## Heading\n\n:::note\nMind this.\n:::\n\n<Tabs>\n<TabItem>\nIn a tab.\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from api.chat.events import Question, Turn
-from api.chat.judge import fits
-from api.chat.retrieve import Findings, blend, collapse, find, leans, rerank, retrieve
+from api.chat.judge import fits, near
+from api.chat.retrieve import Findings, blend, collapse, find, leans, rerank, retrieve, stands_alone
 from shared.errors import DependencyDown, ProviderError, ProviderUnavailable
 from shared.models import Passage
 from shared.services import Services
@@ -163,6 +163,68 @@ def test_meaning_and_words_together_decide_whether_anything_fits(
     cosine: float | None, coverage: float, fit: bool
 ) -> None:
     assert fits(Findings(FOUND, cosine, coverage), 0.25) is fit
+
+
+def test_a_place_that_names_all_that_was_asked_for_makes_up_for_a_weak_cosine() -> None:
+    assert fits(Findings(FOUND, 0.2, 1.0, named=1.0), 0.25)
+    assert not fits(Findings(FOUND, 0.2, 1.0, named=0.3), 0.25)
+    assert not fits(Findings(FOUND, 0.1, 1.0, named=1.0), 0.25)
+
+
+async def test_a_question_in_the_words_of_a_heading_is_answered() -> None:
+    start = passage("Run make up.", heading="Get started", cosine=0.2)
+    services = services_with(FakeStore({"How do I get started?": [start]}))
+    findings = await find(Question("How do I get started?"), RELEASE, services)
+    assert (findings.coverage, findings.named) == (1.0, 1.0)
+    assert fits(findings, 0.25)
+
+
+def test_only_what_has_something_to_do_with_the_question_is_near() -> None:
+    by_words = passage("Anchors are dropped.", heading="Words", cosine=0.1)
+    by_meaning = passage("Hooks.", heading="Meaning", cosine=0.4)
+    neither = passage("Cabins are painted.", heading="Cabins", cosine=0.1)
+    found = near("How are anchors dropped?", [neither, by_words, by_meaning], services_with())
+    assert texts(found) == ["Words", "Meaning"]
+
+
+HISTORY = (Turn("Where do I drop the anchor?", "Over the bow."),)
+
+
+async def asked_after(question: str, plain: Passage, cosine: float = 0.7) -> Findings:
+    """What is found for a question after one about anchors, whose passage comes close to both together."""
+    wide = f"{question}\n{HISTORY[0].question}\n{HISTORY[0].answer}"
+    about_anchors = passage("Drop the anchor over the bow.", heading="Anchoring", cosine=cosine)
+    store = FakeStore({question: [plain], wide: [about_anchors]})
+    return await find(Question(question, history=HISTORY), RELEASE, services_with(store))
+
+
+async def test_what_was_said_before_does_not_vouch_for_something_that_the_docs_do_not_know() -> None:
+    findings = await asked_after("What is the capital of Mongolia?", passage("Cabins.", heading="Cabins", cosine=0.1))
+    assert not fits(findings, 0.25)
+    assert texts(findings.judged) == ["Cabins"]
+
+
+async def test_a_question_that_points_back_is_judged_together_with_what_was_said_before() -> None:
+    assert fits(await asked_after("Who is it named after?", passage("Cabins.", heading="Cabins", cosine=0.1)), 0.25)
+
+
+async def test_a_new_subject_that_one_passage_speaks_of_leaves_the_old_one_behind() -> None:
+    findings = await asked_after("How is a sail hoisted?", passage("A sail is hoisted by hand.", heading="Sails"))
+    assert texts(findings.passages) == ["Sails"]
+
+
+@pytest.mark.parametrize(
+    ("question", "alone"),
+    [
+        ("Where is the anchor dropped?", True),
+        ("Where is it dropped?", False),  # points back
+        ("Which anchor?", False),  # one word may well be about the last subject
+        ("Is the anchor galvanized?", False),  # no passage knows the word
+        ("How do I configure the rate limit of the public API?", True),  # says enough
+    ],
+)
+def test_a_question_stands_alone_if_a_passage_speaks_of_all_that_it_names(question: str, alone: bool) -> None:
+    assert stands_alone(question, [passage("The anchor is dropped.")], services_with()) is alone
 
 
 def test_nothing_found_fits_nothing_and_a_selection_found_again_always_fits() -> None:
