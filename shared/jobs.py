@@ -87,6 +87,7 @@ class Jobs:
     """Creates, reads and moves jobs along."""
 
     def __init__(self, records: Records, redis: Redis) -> None:
+        """`redis` decodes what it reads (`shared.services.open_redis`)."""
         self._records = records
         self._redis = redis
 
@@ -191,7 +192,7 @@ class Jobs:
         """Set what is to be done. Results of shards that are in the new plan too stay valid."""
         key = f"lectern:job:{job_id}:shards"
         with redis_errors():
-            known = {_text(name) for name in await cast(Any, self._redis.hkeys(key))}
+            known = set(await cast(Any, self._redis.hkeys(key)))
             stale = known - {shard.id for shard in plan.shards}
             if stale:
                 await cast(Any, self._redis.hdel(key, *stale))
@@ -217,7 +218,7 @@ class Jobs:
     async def results(self, job_id: str) -> dict[str, ShardResult]:
         with redis_errors():
             found = await cast(Any, self._redis.hgetall(f"lectern:job:{job_id}:shards"))
-        return {_text(name): _result(json.loads(text)) for name, text in found.items()}
+        return {name: _result(json.loads(text)) for name, text in found.items()}
 
     async def stage(self, job_id: str, stage: str) -> None:
         with redis_errors():
@@ -227,8 +228,7 @@ class Jobs:
     async def progress(self, job_id: str) -> Progress | None:
         """What Redis knows of a job's progress; None before its plan, or once it is forgotten."""
         with redis_errors():
-            head = await cast(Any, self._redis.hgetall(f"lectern:job:{job_id}"))
-        fields = {_text(name): _text(value) for name, value in head.items()}
+            fields = await cast(Any, self._redis.hgetall(f"lectern:job:{job_id}"))
         if not fields:
             return None
         plan = json.loads(fields["plan"]) if "plan" in fields else None
@@ -256,10 +256,6 @@ class redis_errors:  # reads as the context manager it is
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, RedisError | OSError):
             raise DependencyDown("Redis does not answer", retry_after=5) from error
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _faults(raw: Sequence[Mapping[str, str]]) -> tuple[PageFault, ...]:
