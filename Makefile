@@ -14,7 +14,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check lint types unit contract integration faults lock fmt bench clean
+.PHONY: help install up test check lint types unit contract integration faults explore lock fmt bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ unit: ## Run the architecture and unit tests
 contract: ## Run the tests of what the outside world sees
 integration: ## Run the tests with real processes
 faults: ## Run the tests that kill processes
+
+explore: $(DEV) ## Run the property tests on examples that nobody has tried yet
+	@$(BIN)/python -m pytest -q --hypothesis-profile=explore tests/unit
 
 fmt: $(DEV) ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .

@@ -89,7 +89,8 @@ def _even_spans(units: Sequence[Unit], budget: int) -> list[Span]:
     # Most windows can then begin with a sentence of the one before.
     usual = budget - budget // OVERLAP_SHARE
     for count in range(-(-sums[-1] // usual), len(units)):
-        ends = sorted({_nearest(sums, sums[-1] * n / count) for n in range(count + 1)})
+        # The last end is given, not looked for: units that the model does not read have no tokens, and belong to it.
+        ends = sorted({*(_nearest(sums, sums[-1] * n / count) for n in range(count)), len(units)})
         spans = list(pairwise(ends))
         if all(sums[end] - sums[start] <= budget for start, end in spans):
             return spans

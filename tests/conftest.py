@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 import redis
 
@@ -17,6 +18,12 @@ from tests.stand_in.fixtures import provider, provider_server
 from tests.stores import Stores, running_stores
 
 __all__ = ["provider", "provider_server"]
+
+# The check before a change lands tries the same examples each time, so that it fails for the change and not by chance;
+# `make explore` looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("explore")
+hypothesis.settings.load_profile("same")
 
 OpenServices = Callable[..., AbstractAsyncContextManager[Services]]
 

@@ -105,6 +105,13 @@ def test_what_has_no_place_to_cut_still_fits(text: str) -> None:
     assert len(re.sub(r"\s", "", kept)) >= len(re.sub(r"\s", "", text))
 
 
+def test_an_end_that_the_model_does_not_read_is_kept() -> None:
+    unread = "\x80"
+    assert count_tokens(unread) == 0
+    windows = split_windows("0:0", f"0:0: 0:0:0 0000000000ȴ {unread}", 24)
+    assert windows[-1].endswith(unread)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     trail=st.text(max_size=300),
