@@ -14,21 +14,21 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check lint types unit contract integration faults explore lock fmt bench clean
+.PHONY: help install up test check lint types unit contract integration proxy faults test-docker explore lock fmt bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(DEV) ## Install everything needed to run and to develop
 
 # The shell expands the variables, so that a path may hold any character. `exec` leaves one process to stop. PORT=0
 # picks a port, as the option does; the setting of that name is a port for good, so it is not passed on.
 up: $(RUNTIME) ## Start everything on this machine: make up DOCS=path/to/docs SITE_URL=https://... PORT=7860
-	@port=$$PORT; unset PORT; exec $(BIN)/lectern up \
+	@port=$$PORT; flower_port=$$FLOWER_PORT; unset PORT FLOWER_PORT; exec $(BIN)/lectern up \
 		$${DOCS:+--docs "$$DOCS"} \
 		$${SITE_URL:+--site-url "$$SITE_URL"} \
 		$${port:+--port "$$port"} \
-		$${FLOWER_PORT:+--flower-port "$$FLOWER_PORT"}
+		$${flower_port:+--flower-port "$$flower_port"}
 
 test: $(DEV) ## Run every check and every test
 	@scripts/check
@@ -39,13 +39,18 @@ check: $(DEV) ## Run the quick checks: lint, format, types, architecture, unit t
 lint: $(DEV) ## Lint, and check the format
 	@scripts/check lint format
 
-types unit contract integration faults: $(DEV)
+types unit contract integration proxy faults: $(DEV)
 	@scripts/check $@
 types: ## Check the types
 unit: ## Run the architecture and unit tests
 contract: ## Run the tests of what the outside world sees
 integration: ## Run the tests with real processes
+proxy: ## Run the tests behind a real nginx
 faults: ## Run the tests that kill processes
+
+test-docker: $(DEV) ## Build the images and run everything under Docker Compose; needs a Docker engine
+	@docker info >/dev/null 2>&1 || { echo "no Docker engine answers; start one, or as root: tests/docker/engine start" >&2; exit 2; }
+	@scripts/check docker
 
 explore: $(DEV) ## Run the property tests on examples that nobody has tried yet
 	@$(BIN)/python -m pytest -q --hypothesis-profile=explore tests/unit
@@ -58,10 +63,15 @@ bench: $(DEV) ## Measure ingest and chat; benchmarks/README.md has more
 	@$(BIN)/python -m benchmarks.ingest
 	@$(BIN)/python -m benchmarks.chat
 
+# What each image installs: its name, and the extras.
+IMAGES := api:api,local worker:local flower:flower
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header
 lock: $(DEV) ## Write the requirements anew from pyproject.toml, at the newest versions that it allows
 	@$(COMPILE) --upgrade pyproject.toml --all-extras -o requirements/runtime.txt
 	@$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@for image in $(IMAGES); do \
+		$(COMPILE) --no-annotate pyproject.toml --extra $$(echo $$image | sed 's/.*://; s/,/ --extra /g') \
+			-c requirements/runtime.txt -o requirements/$${image%%:*}.txt || exit 1; done
 	@printf 'uv\nuv-build\n' | $(COMPILE) --no-annotate - -c requirements/dev.txt -o requirements/bootstrap.txt
 
 clean: ## Remove what can be made again; the data in .lectern stays

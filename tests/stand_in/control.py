@@ -64,10 +64,10 @@ class Stats:
 class Provider:
     """Control of one stand-in server."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.port = port
-        self.base_url = f"http://127.0.0.1:{port}/v1"
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5, trust_env=False)
+        self.base_url = f"http://{host}:{port}/v1"
+        self._client = httpx.Client(base_url=f"http://{host}:{port}", timeout=5, trust_env=False)
 
     def fault(self, route: Route, behaviour: str, *, times: int | None = None, **options: Any) -> None:
         """Behave so for `times` requests, or until told otherwise. Behaviours: `tests.stand_in.provider`."""

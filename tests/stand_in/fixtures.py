@@ -28,12 +28,12 @@ def running_provider() -> Iterator[Provider]:
 
 
 @contextmanager
-def provider_process() -> Iterator[tuple[Provider, subprocess.Popen[str]]]:
+def provider_process(host: str = "127.0.0.1") -> Iterator[tuple[Provider, subprocess.Popen[str]]]:
     """The stand-in as a process of its own, which a test may stop or kill."""
-    command = [sys.executable, "-m", "tests.stand_in.provider", "--port", "0"]
+    command = [sys.executable, "-m", "tests.stand_in.provider", "--port", "0", "--host", host]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        control = Provider(int(process.stdout.readline()))
+        control = Provider(int(process.stdout.readline()), host)
         try:
             yield control, process
         finally:

@@ -109,9 +109,9 @@ class StandIn:
         self.plans = {route: Plan() for route in ROUTES}
         self.counts = {route: Counts() for route in ROUTES}
 
-    async def start(self, port: int = 0) -> int:
-        """Listen on 127.0.0.1; returns the port."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=2**26)
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> int:
+        """Listen; returns the port."""
+        self._server = await asyncio.start_server(self._serve, host, port, limit=2**26)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -207,13 +207,15 @@ class StandInThread:
         self._loop.close()
 
 
-async def _serve_forever(port: int) -> None:
-    print(await StandIn().start(port), flush=True)
+async def _serve_forever(port: int, host: str) -> None:
+    print(await StandIn().start(port, host), flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A stand-in for a model provider; see the module's docstring.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one and prints it")
+    parser.add_argument("--host", default="127.0.0.1", help="an address of this machine")
+    given = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve_forever(parser.parse_args().port))
+        asyncio.run(_serve_forever(given.port, given.host))

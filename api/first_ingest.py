@@ -1,0 +1,30 @@
+"""Asks for an ingest when the API starts, where the owner wants that: a container has nobody to type the command."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from shared.errors import DependencyDown
+from shared.services import Services
+
+log = structlog.get_logger(__name__)
+
+#: The stores start at the same time, and are there within seconds.
+RETRY_SECONDS: Final = 2
+
+
+async def ingest_on_start(services: Services) -> None:
+    """Create a job for all of the content, unless one is unfinished already. Waits for the stores."""
+    while True:
+        try:
+            if await services.jobs.next() is None:
+                job = await services.jobs.create(".", force=False)
+                log.info("ingest.on_start", job=job.id)
+                await services.queue.plan(job.id, job.content_path)
+            return  # noqa: TRY300 -- the loop is for the stores that do not answer yet
+        except DependencyDown as error:
+            log.warning("ingest.on_start_waiting", reason=error.message)
+        await asyncio.sleep(RETRY_SECONDS)
