@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -25,6 +25,7 @@ from api.clients import client_address
 from api.errors import error_response, failure_of, request_id_of
 from api.security import Keys
 from shared.errors import RateLimited
+from shared.redis_clients import async_redis, close_redis
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -78,18 +79,18 @@ class Limiter:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        options: dict[str, Any] = {"socket_timeout": PATIENCE_SECONDS, "socket_connect_timeout": PATIENCE_SECONDS}
+        self._redis = async_redis(
+            settings.redis_address, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+        )
+        connections: Any = self._redis.connection_pool  # as the storage's options are not typed
         self._storage = RedisStorage(
-            f"async+{settings.redis_url.get_secret_value()}",
-            implementation="redispy",
-            key_prefix=KEY_PREFIX,
-            **options,
+            "async+redis://", implementation="redispy", key_prefix=KEY_PREFIX, connection_pool=connections
         )
         self._counter = SlidingWindowCounterRateLimiter(self._storage)
         self._paused_until = 0.0
 
     async def close(self) -> None:
-        await cast(Any, self._storage.bridge).get_connection().aclose()
+        await close_redis(self._redis)
 
     async def hit(self, path: str, headers: Headers, peer: str | None) -> Verdict | None:
         """Count one request. None if it cannot be counted, which means that it may pass."""

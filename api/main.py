@@ -19,6 +19,7 @@ from api.chat.answer import answer
 from api.chat.model import ChatModel, open_chat_model
 from api.dependencies import Answerer, Runtime, Timings
 from api.errors import add_error_handlers
+from api.first_ingest import ingest_on_start
 from api.idempotency import Idempotency
 from api.limits import Limiter, RateLimits
 from api.metrics import Metrics
@@ -109,6 +110,8 @@ def create_app(
                 await services.embedder.open()  # else the first visitor waits while the model is loaded
             reconciling = asyncio.create_task(_reconcile(services))
             stack.push_async_callback(cancelled, reconciling)
+            if settings.ingest_on_start:
+                stack.push_async_callback(cancelled, asyncio.create_task(ingest_on_start(services)))
             runtime = Runtime(
                 services=services,
                 sessions=Sessions(services.redis, settings),

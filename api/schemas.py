@@ -197,6 +197,8 @@ class HealthReport(BaseModel):
 class Probe(BaseModel):
     status: Literal["ok", "ready", "not_ready"]
     checks: dict[str, bool] = Field(default_factory=dict)
+    #: Why not, where that takes more words.
+    reason: str | None = None
 
 
 class AnonymousSession(BaseModel):

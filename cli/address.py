@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from cli.errors import BadInput
 from embedded.home import find_running
+from embedded.ports import is_loopback
 from shared.settings import Settings, load_settings
 
 #: Where `lectern up` keeps its data and secrets, unless it is told otherwise.
@@ -31,7 +31,7 @@ class Target:
     @property
     def is_local(self) -> bool:
         """Whether the address is this machine's own."""
-        return is_loopback(self.url)
+        return is_loopback(urlsplit(self.url).hostname or "")
 
 
 def find_api(api: str | None, home: Path) -> Target:
@@ -49,19 +49,8 @@ def find_api(api: str | None, home: Path) -> Target:
         url, found_by = f"http://127.0.0.1:{settings.api_port}", "API_PORT; no instance runs in this home"
     root = running.content_root if running is not None and url == running.api_url else settings.content_root
     # The key of this home opens this machine's API; it is never sent to another one.
-    own = is_loopback(url) or (running is not None and url == running.api_url)
+    own = is_loopback(urlsplit(url).hostname or "") or (running is not None and url == running.api_url)
     return Target(url, _admin_key(settings, home if own else None), root, found_by)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def admin_key_file(home: Path) -> Path:

@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help and usage errors as plain lines: they are read in logs and pipes too
     pretty_exceptions_enable=False,
     help="Ask a documentation site questions, and keep its index up to date.",
-    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 the API cannot be reached, 4 nothing found.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 nothing answers there, 4 nothing found.",
 )
 
 HomeOption = Annotated[
@@ -64,7 +64,7 @@ def up(
     site_url: Annotated[str | None, typer.Option(help="Address of the published site, for links in citations.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; else API_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of API and chat page; 0 picks one; else API_PORT.")] = None,
-    flower_port: Annotated[int, typer.Option(help="Port of Flower; 0 picks one.")] = 5555,
+    flower_port: Annotated[int | None, typer.Option(help="Port of Flower; 0 picks one; else FLOWER_PORT.")] = None,
     home: HomeOption = HOME,
     no_ingest: Annotated[bool, typer.Option("--no-ingest", help="Start without indexing.")] = False,
 ) -> None:
@@ -124,6 +124,36 @@ def search(
 ) -> None:
     """Show the passages that a question would be answered from. Exit code 4 if there are none."""
     _with_api(api, home, lambda client: asking.search(client, words, passages, as_json=as_json))
+
+
+@app.command()
+def export(
+    *,
+    file: Annotated[str, typer.Argument(help="File to write; - is standard output.")],
+    release: Annotated[int | None, typer.Option(help="Number of the release; else all that are kept.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    home: HomeOption = HOME,
+) -> None:
+    """Write releases with their passages and vectors to a file, as a backup or to move them."""
+    from cli import archive as archiving  # noqa: PLC0415 -- half a second of clients that no other command needs
+
+    _run(lambda: archiving.export(home, archiving.Choice(file, release), overwrite=force))
+
+
+@app.command("import")
+def import_(
+    *,
+    file: Annotated[str, typer.Argument(help="File that `lectern export` wrote; - is standard input.")],
+    release: Annotated[
+        int | None, typer.Option(help="Number of the file's release; else the one that was live.")
+    ] = None,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the jobs before it.")] = 600,
+    home: HomeOption = HOME,
+) -> None:
+    """Make a release of such a file the live one."""
+    from cli import archive as archiving  # noqa: PLC0415 -- as above
+
+    _run(lambda: archiving.import_(home, archiving.Choice(file, release), wait_seconds=wait))
 
 
 @app.command()

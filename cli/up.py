@@ -41,7 +41,9 @@ async def up(options: UpOptions, *, ingest: bool) -> int:
                 # A large site takes minutes, and what was indexed before answers from now on.
                 console.say(f"answering at {running.api_url}/ while the docs are indexed")
                 await index(api, console)
-            for line in addresses(running, key_is_kept=load_settings().admin_api_key is None):
+            settings = load_settings()
+            key_is_kept, login_is_kept = settings.admin_api_key is None, not settings.flower_basic_auth
+            for line in addresses(running, key_is_kept=key_is_kept, login_is_kept=login_is_kept):
                 console.say(line)
 
     return await run_parts(options, announce)
@@ -74,8 +76,8 @@ async def index(api: Api, console: Console) -> None:
         console.say(f"ingest: {faults}, the first: {job.faults[0]}; `lectern status {job.id}` lists them")
 
 
-def addresses(running: Running, *, key_is_kept: bool) -> list[str]:
-    """Where to go, for a person. Keys are named by the file they are in, never shown."""
+def addresses(running: Running, *, key_is_kept: bool, login_is_kept: bool) -> list[str]:
+    """Where to go, for a person. Keys are named by the file or the setting they are in, never shown."""
     secrets = running.home / "secrets"
     lines = [
         "ready",
@@ -83,8 +85,8 @@ def addresses(running: Running, *, key_is_kept: bool) -> list[str]:
         f"  API docs  {running.api_url}/docs",
     ]
     if running.flower_url is not None:
-        password = secrets / "flower.password"
-        lines.append(f"  Flower    {running.flower_url}  (user {FLOWER_USER}, password in {password})")
+        kept = f"user {FLOWER_USER}, password in {secrets / 'flower.password'}"
+        lines.append(f"  Flower    {running.flower_url}  ({kept if login_is_kept else 'user in FLOWER_BASIC_AUTH'})")
     key = str(admin_key_file(running.home)) if key_is_kept else "ADMIN_API_KEY"
     return [
         *lines,

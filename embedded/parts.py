@@ -18,9 +18,10 @@ from embedded.probes import forget_workers, http_ready, redis_ready, worker_read
 from embedded.processes import ProcessSpec
 from embedded.supervisor import Stage
 from embedded.valkey import valkey_command
-from shared.settings import child_environment
+from shared.settings import child_environment, load_settings
 
 FLOWER_USER = "lectern"
+FLOWER_CONFIGURATION = Path(__file__).parents[1] / "worker" / "flowerconfig.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Plan:
     flower_port: int
     valkey_port: int
     qdrant_port: int
+    #: A Qdrant elsewhere, which takes the place of the embedded one.
+    external_qdrant: str | None
     concurrency: int
 
     @property
@@ -48,7 +51,7 @@ class Plan:
 
     @property
     def qdrant_url(self) -> str:
-        return f"http://{LOOPBACK}:{self.qdrant_port}"
+        return self.external_qdrant or f"http://{LOOPBACK}:{self.qdrant_port}"
 
     @property
     def flower_url(self) -> str | None:
@@ -58,7 +61,8 @@ class Plan:
 def stages(plan: Plan) -> tuple[Stage, ...]:
     """The stores, then what uses them, then what watches: Flower's imports would slow down the others' start."""
     watching = (_flower(plan),) if flower_is_installed() else ()
-    return ((_valkey(plan), _qdrant(plan)), (_api(plan), _worker(plan)), watching)
+    stores = (_valkey(plan),) if plan.external_qdrant else (_valkey(plan), _qdrant(plan))
+    return (stores, (_api(plan), _worker(plan)), watching)
 
 
 def flower_is_installed() -> bool:
@@ -119,7 +123,7 @@ def _worker(plan: Plan) -> ProcessSpec:
         argv=(
             *(sys.executable, "-m", "celery", "--quiet", "-A", "worker.app", "worker", "--loglevel=INFO"),
             *("--concurrency", str(plan.concurrency)),
-            *("-n", "worker@lectern"),
+            *("-n", "worker@%h"),
             *("--without-mingle", "--without-gossip"),  # no other worker to find; looking takes a second
         ),
         # As SIGQUIT, SIGTERM makes Celery hand running tasks back to the queue, not wait for their end.
@@ -131,22 +135,18 @@ def _worker(plan: Plan) -> ProcessSpec:
 
 
 def _flower(plan: Plan) -> ProcessSpec:
-    password = plan.home.secret("flower.password")
+    own = {"FLOWER_DB": str(plan.home.part("flower") / "flower")}
+    if not load_settings().flower_basic_auth:
+        own["FLOWER_BASIC_AUTH"] = f"{FLOWER_USER}:{plan.home.secret('flower.password')}"
     return ProcessSpec(
         name="flower",
         argv=(
-            *(sys.executable, "-m", "celery", "-A", "worker.app", "flower"),
+            *(sys.executable, "-m", "celery", "-A", "worker.app", "flower", f"--conf={FLOWER_CONFIGURATION}"),
             *(f"--address={LOOPBACK}", f"--port={plan.flower_port}"),
+            "--url-prefix=",  # it is looked for at the root
             "--logging=error",  # it warns whenever a busy worker is late to answer
         ),
-        env=_client_environment(
-            plan,
-            {
-                "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}",
-                "FLOWER_PERSISTENT": "true",
-                "FLOWER_DB": str(plan.home.part("flower") / "flower"),
-            },
-        ),
+        env=_client_environment(plan, own),
         probe=http_ready(plan.flower_port, "/healthcheck"),
         stop_grace=3.0,
         essential=False,
@@ -157,12 +157,15 @@ def _client_environment(plan: Plan, own: dict[str, str]) -> dict[str, str]:
     """What the API, the worker and Flower need to find the stores and each other."""
     computed = {
         "QDRANT_URL": plan.qdrant_url,
-        "QDRANT_API_KEY": plan.home.secret("qdrant.key"),
         "REDIS_URL": f"redis://:{plan.home.secret('redis.password')}@{LOOPBACK}:{plan.valkey_port}/0",
         "CONTENT_ROOT": str(plan.content_root),
         "API_HOST": plan.host,
         "API_PORT": str(plan.api_port),
     }
+    if not plan.external_qdrant:
+        computed["QDRANT_API_KEY"] = plan.home.secret("qdrant.key")
+        # Settings of a cluster say nothing about the one node that is started here.
+        computed |= dict.fromkeys(("QDRANT_SHARDS", "QDRANT_REPLICAS", "QDRANT_WRITE_CONSISTENCY"), "1")
     if plan.site_url is not None:
         computed["SITE_URL"] = plan.site_url
     return _python_environment(computed | own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import random
 import socket
 from typing import Final
@@ -16,6 +17,16 @@ LOOPBACK: Final = "127.0.0.1"
 PRIVATE_PORTS: Final = range(20_000, 32_000)
 #: More than a machine has listeners in that range by chance.
 ATTEMPTS: Final = 200
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine as it talks to itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def require_free(host: str, port: int, option: str) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from embedded.console import Console
 from embedded.home import Running, admin_key, open_home
 from embedded.parts import Plan, stages
-from embedded.ports import LOOPBACK, pick_free, require_free
+from embedded.ports import LOOPBACK, is_loopback, pick_free, require_free
 from embedded.supervisor import Supervisor
 from shared.errors import ConfigurationError
 from shared.settings import Settings, load_settings
@@ -30,7 +31,7 @@ class UpOptions:
     host: str | None = None
     #: 0 is any free port, for the API as for Flower.
     port: int | None = None
-    flower_port: int = 5555
+    flower_port: int | None = None
     concurrency: int | None = None
 
 
@@ -42,7 +43,7 @@ async def up(options: UpOptions, announce: Callable[[Running], Awaitable[None]])
     cannot be used.
     """
     try:
-        plan = _plan(options)
+        plan = plan_of(options)
         with plan.home.lock(plan.api_url):
             plan.home.withdraw()  # what an instance that was killed left behind
             require_free(plan.host, plan.api_port, "--port")
@@ -66,6 +67,9 @@ async def _run(plan: Plan, announce: Callable[[Running], Awaitable[None]]) -> in
         admin_key=admin_key(plan.home),
     )
 
+    if plan.external_qdrant:
+        Console().say(f"the index is kept in the Qdrant at {plan.external_qdrant}, which QDRANT_URL names")
+
     async def on_ready() -> None:
         plan.home.publish(running)
         await announce(running)
@@ -76,33 +80,45 @@ async def _run(plan: Plan, announce: Callable[[Running], Awaitable[None]]) -> in
         plan.home.withdraw()
 
 
-def _plan(options: UpOptions) -> Plan:
+def plan_of(options: UpOptions) -> Plan:
     """Everything that can be decided without starting anything. Raises ConfigurationError."""
     picked_port, picked_flower_port, valkey_port, qdrant_port = pick_free(4)
-    settings = _settings(options, picked_port if options.port == 0 else options.port)
+    settings = _settings(
+        options,
+        api_port=picked_port if options.port == 0 else options.port,
+        flower_port=picked_flower_port if options.flower_port == 0 else options.flower_port,
+    )
     return Plan(
         content_root=_content_root(settings.content_root),
         home=open_home(options.home),
         site_url=settings.site_url,
         host=settings.api_host,
         api_port=settings.api_port,
-        flower_port=options.flower_port or picked_flower_port,
+        flower_port=settings.flower_port,
         valkey_port=valkey_port,
         qdrant_port=qdrant_port,
+        external_qdrant=_external(settings.qdrant_url),
         concurrency=settings.worker_concurrency,
     )
 
 
-def _settings(options: UpOptions, port: int | None) -> Settings:
+def _settings(options: UpOptions, api_port: int | None, flower_port: int | None) -> Settings:
     """The settings with the options laid over them: held to the same rules, refused with the same words."""
     given: dict[str, Any] = {
         "content_root": options.docs,
         "site_url": options.site_url,
         "api_host": options.host,
-        "api_port": port,
+        "api_port": api_port,
+        "flower_port": flower_port,
         "worker_concurrency": options.concurrency,
     }
     return load_settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _external(qdrant_url: str) -> str | None:
+    """A Qdrant on another machine is used. One on this machine is not: its address is what old `.env` files hold."""
+    host = urlsplit(qdrant_url).hostname or ""
+    return None if not host or is_loopback(host) else qdrant_url
 
 
 def _content_root(path: Path) -> Path:

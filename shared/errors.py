@@ -2,7 +2,8 @@
 
 LecternError
 ├── InvalidInput            422  the caller can mend it: a question, a path, a header
-│   └── ContentNotFound     404  the content folder or file is not there
+│   ├── ContentNotFound     404  the content folder or file is not there
+│   └── BadArchive          422  a file is no archive of ours, or not whole
 ├── ConfigurationError      500  a setting is wrong; the process must not start
 ├── Unauthorized            401  no key, or a wrong one, on an admin route
 ├── NotFound                404  no such job, page or release
@@ -10,6 +11,7 @@ LecternError
 ├── RateLimited             429  carries the seconds to wait
 ├── PageError               422  one page cannot be indexed; the job names it and goes on
 ├── DependencyDown          503  Redis or Qdrant does not answer; retryable
+│   └── SchemaTooNew        503  a newer version of Lectern wrote the data
 ├── ProviderError           502  the model provider said no, and asking again would not help
 │   ├── EmbeddingRejected   502  one text cannot be embedded: blank, or too long for the model
 │   ├── ProviderMalformed   502  the reply cannot be trusted: wrong size, count or shape
@@ -51,6 +53,10 @@ class ContentNotFound(InvalidInput):
 
     code = "CONTENT_NOT_FOUND"
     status = 404
+
+
+class BadArchive(InvalidInput):
+    """Raised for a file that is not, or not wholly, what an export has written."""
 
 
 class ConfigurationError(LecternError):
@@ -101,6 +107,10 @@ class DependencyDown(LecternError):
     code = "VECTOR_STORE_ERROR"
     status = 503
     retryable = True
+
+
+class SchemaTooNew(DependencyDown):
+    """Raised for data of a newer schema than this process knows. Retryable: another process may be new enough."""
 
 
 class ProviderError(LecternError):

@@ -1,4 +1,4 @@
-"""Ingest jobs: the durable record in Qdrant, and live progress, claims and events in Redis.
+"""Jobs: the durable record in Qdrant, and live progress, claims and events in Redis.
 
 Everything in Redis can be made anew from the record and the content; losing it costs time, never a page.
 Shard results are set by shard id and never added up, so that a message delivered twice changes nothing.
@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import DependencyDown, LeaseLost, NotFound
-from shared.models import Job, JobState, PageFault, Progress, ShardResult
+from shared.models import Job, JobKind, JobState, PageFault, Progress, ShardResult
 from shared.releases import Records
 
 #: A claim that is not renewed for this long is anybody's: what a killed worker was doing goes on after it.
@@ -28,7 +28,7 @@ RENEW_SECONDS: Final = 3
 PROGRESS_SECONDS: Final = 7 * 24 * 3600
 #: Events kept a job: more than any job of a thousand shards writes.
 EVENTS_KEPT: Final = 2000
-#: Jobs that have ended and are remembered: half a year of three a day. All are read to find the next one.
+#: Jobs that have ended and are remembered: half a year of three a day.
 JOBS_KEPT: Final = 500
 #: A shard whose worker died this often is named and given up.
 MOST_STARTS: Final = 5
@@ -83,6 +83,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def new_job_id() -> str:
+    """Unique, and in order of time to the second for people who look at it."""
+    return f"job_{int(time.time())}_{uuid4().hex[:8]}"
+
+
 class Jobs:
     """Creates, reads and moves jobs along."""
 
@@ -93,11 +98,13 @@ class Jobs:
 
     # The record
 
-    async def create(self, content_path: str, *, force: bool) -> Job:
+    async def create(
+        self, content_path: str, *, force: bool, kind: JobKind = "ingest", job_id: str | None = None
+    ) -> Job:
         """Write a queued job. It exists from here on, whether or not a message reaches a worker."""
         job = Job(
-            id=f"job_{int(time.time())}_{uuid4().hex[:8]}", state=JobState.QUEUED, content_path=content_path,
-            force=force, created_at=now(),
+            id=job_id or new_job_id(), state=JobState.QUEUED, content_path=content_path, force=force,
+            created_at=now(), kind=kind,
         )  # fmt: skip
         await self.save(job)
         return job
@@ -117,10 +124,29 @@ class Jobs:
         found = [_job(record) for record in await self._records.all("job")]
         return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)
 
+    async def unfinished(self) -> Sequence[Job]:
+        """The jobs that have not ended, oldest first."""
+        records = await self._records.all("job", state=[state for state in JobState if not state.terminal])
+        return sorted(map(_job, records), key=lambda job: (job.created_at, job.id))
+
     async def next(self) -> Job | None:
-        """The oldest job that has not ended: the only one that may be worked on, because releases are numbered."""
-        waiting = [job for job in await self.list() if not job.state.terminal]
-        return waiting[-1] if waiting else None
+        """The job that runs, else the oldest: the only one that may be worked on, because releases are numbered."""
+        unfinished = await self.unfinished()
+        running = (job for job in unfinished if job.state is JobState.RUNNING)
+        return next(running, next(iter(unfinished), None))
+
+    async def begin(self, job: Job) -> Job | None:
+        """Take a job's turn: from here on it runs. None if another one runs.
+
+        Two jobs that are created at one instant may each have seen itself as the oldest. Both then see the other one
+        run, both wait again, and by then both know which is older.
+        """
+        started = job.started_at or now()
+        begun = await self.save(replace(job, state=JobState.RUNNING, started_at=started, attempts=job.attempts + 1))
+        if any(other.state is JobState.RUNNING and other.id != job.id for other in await self.unfinished()):
+            await self.save(job)
+            return None
+        return begun
 
     async def finish(self, job: Job, state: JobState, reason: str | None, **changes: Any) -> Job:
         """Put a job into a terminal state, with a reason that a person can act on."""
@@ -225,6 +251,12 @@ class Jobs:
             await self._set(job_id, stage=stage)
             await self.event(job_id, stage)
 
+    async def report(self, job_id: str, pages_total: int, pages_done: int, chunks_done: int) -> None:
+        """Set the progress of a job that has no shards."""
+        counts = {"pages_total": pages_total, "pages_done": pages_done, "chunks_done": chunks_done}
+        with redis_errors():
+            await self._set(job_id, **{name: str(count) for name, count in counts.items()})
+
     async def progress(self, job_id: str) -> Progress | None:
         """What Redis knows of a job's progress; None before its plan, or once it is forgotten."""
         with redis_errors():
@@ -274,9 +306,10 @@ def _job(record: Mapping[str, Any]) -> Job:
 def _progress(
     fields: Mapping[str, str], plan: Mapping[str, Any] | None, results: Mapping[str, ShardResult]
 ) -> Progress:
-    pages_total = plan["pages_total"] if plan else 0
-    planned = sum(len(s["pages"]) + len(s["removed"]) for s in plan["shards"]) if plan else 0
-    pages_done = sum(result.pages for result in results.values())
+    reported = {name: int(fields.get(name, 0)) for name in ("pages_total", "pages_done", "chunks_done")}
+    pages_total = plan["pages_total"] if plan else reported["pages_total"]
+    planned = sum(len(s["pages"]) + len(s["removed"]) for s in plan["shards"]) if plan else pages_total
+    pages_done = sum(result.pages for result in results.values()) + reported["pages_done"]
     done = fields["stage"] == "done"
     share = 1.0 if done else (pages_done / planned if planned else 0.0)
     elapsed = time.time() - float(fields.get("started", time.time()))
@@ -285,7 +318,7 @@ def _progress(
         pages_total=pages_total,
         # Pages that had not changed are done from the start.
         pages_done=pages_total if done else pages_total - planned + pages_done,
-        chunks_done=sum(r.chunks_written + r.chunks_kept for r in results.values()),
+        chunks_done=sum(r.chunks_written + r.chunks_kept for r in results.values()) + reported["chunks_done"],
         shards_total=len(plan["shards"]) if plan else 0,
         shards_done=len(results),
         percent=round(100 * share, 1),

@@ -137,6 +137,21 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """How the collections of a Qdrant cluster are laid out when they are made. None leaves it to the server."""
+
+    #: Parts that a collection's points are shared out over.
+    shards: int | None = None
+    #: Copies of each part, each on another node.
+    replicas: int | None = None
+    #: Copies that have a write before it counts as done.
+    write_consistency: int | None = None
+
+
+SERVERS_CHOICE = Placement()
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A whole, immutable state of the docs. Number 0 is the empty one before the first ingest."""
 
@@ -172,13 +187,17 @@ class PageFault:
     reason: str
 
 
+#: What builds the release: a worker from the content, or a `lectern import` from a file.
+JobKind = Literal["ingest", "import"]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One ingest run. The durable record; its live progress stands in Redis (`shared.jobs`)."""
+    """One run that builds a release. The durable record; its live progress stands in Redis (`shared.jobs`)."""
 
     id: str
     state: JobState
-    #: Folder or file, relative to the content root; "." for all of it.
+    #: Folder or file, relative to the content root; "." for all of it. Of an import, the name of its file.
     content_path: str
     force: bool
     created_at: str
@@ -191,6 +210,7 @@ class Job:
     attempts: int = 0
     faults: tuple[PageFault, ...] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
+    kind: JobKind = "ingest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from shared.redis_address import RedisAddress, broker_tls, broker_url
+from shared.redis_clients import blocking_sentinel_options
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,22 +33,14 @@ TASK_SECONDS: Final = 600
 VISIBILITY_SECONDS: Final = 2 * TASK_SECONDS + 60
 #: Paths that a task's arguments show to whoever watches Flower; the full list stands in the job's plan.
 SHOWN_PAGES: Final = 5
+#: The end of a path that is shown. With five of them the arguments are whole: Celery cuts what it shows at 1024.
+SHOWN_CHARACTERS: Final = 100
 
 
 def make_celery(settings: Settings) -> Celery:
     """The Celery application, configured alike for who sends and who works."""
-    broker = {
-        "visibility_timeout": VISIBILITY_SECONDS,
-        "global_keyprefix": KEY_PREFIX,
-        # Unacknowledged messages are looked at every five seconds (the default is every hundred).
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-        "socket_timeout": 5,
-        "socket_connect_timeout": 2,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-    }
-    app = Celery("lectern", broker=settings.redis_url.get_secret_value())
+    address = settings.redis_address
+    app = Celery("lectern", broker=broker_url(address))
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -59,7 +53,8 @@ def make_celery(settings: Settings) -> Celery:
         # The task's own time-out (worker/tasks.py) ends it in order; this one is for a process that hangs.
         task_time_limit=TASK_SECONDS + 30,
         task_publish_retry=False,
-        broker_transport_options=broker,
+        broker_transport_options=_transport_options(address),
+        broker_use_ssl=broker_tls(address),
         visibility_timeout=VISIBILITY_SECONDS,
         broker_connection_retry_on_startup=True,
         worker_concurrency=settings.worker_concurrency,
@@ -74,26 +69,45 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
+def _transport_options(address: RedisAddress) -> dict[str, Any]:
+    timeouts = {"socket_timeout": 5, "socket_connect_timeout": 2}
+    options = {
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "global_keyprefix": KEY_PREFIX,
+        # Unacknowledged messages are looked at every five seconds (the default is every hundred).
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        **timeouts,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    if address.primary is None:
+        return options
+    sentinels = blocking_sentinel_options(address, **timeouts)
+    return {**options, "master_name": address.primary, "sentinel_kwargs": sentinels}
+
+
 class Queue:
     """Rings workers. Sending never blocks the event loop and never raises: a lost message is rung again."""
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
 
-    async def plan(self, job: str) -> bool:
-        """Ask a worker to plan a job. False if the queue did not take it."""
-        return await self._send(PLAN_TASK, {"job": job})
+    # What is beside `job` and `shard` is for the eyes of an admin: the job's record and its plan hold what to do.
 
-    async def shard(self, job: str, shard: str, pages: Sequence[str]) -> bool:
-        """Ask a worker to index one shard. `pages` is for the eyes of an admin; the plan holds what to do."""
-        shown = list(pages[:SHOWN_PAGES])
-        if len(pages) > SHOWN_PAGES:
-            shown.append(f"and {len(pages) - SHOWN_PAGES} more")
-        return await self._send(SHARD_TASK, {"job": job, "shard": shard, "pages": shown})
+    async def plan(self, job: str, source: str | None = None) -> bool:
+        """Ask a worker to plan a job of the content path `source`. False if the queue did not take it."""
+        return await self._send(PLAN_TASK, {"job": job, **_shown_source(source)})
 
-    async def publish(self, job: str) -> bool:
+    async def shard(self, job: str, shard: str, pages: Sequence[str], source: str | None = None) -> bool:
+        """Ask a worker to index one shard. Of `pages`, the first few are shown and all are counted."""
+        shown = [_shown_path(path) for path in pages[:SHOWN_PAGES]]
+        payload = {"job": job, **_shown_source(source), "shard": shard, "pages": shown, "pages_total": len(pages)}
+        return await self._send(SHARD_TASK, payload)
+
+    async def publish(self, job: str, source: str | None = None) -> bool:
         """Ask a worker to publish a job whose shards are all done."""
-        return await self._send(PUBLISH_TASK, {"job": job})
+        return await self._send(PUBLISH_TASK, {"job": job, **_shown_source(source)})
 
     async def _send(self, task: str, payload: dict[str, Any]) -> bool:
         try:
@@ -106,3 +120,12 @@ class Queue:
 
     def close(self) -> None:
         self._celery.close()
+
+
+def _shown_source(source: str | None) -> dict[str, str]:
+    return {} if source is None else {"source": _shown_path(source)}
+
+
+def _shown_path(path: str) -> str:
+    """The end of a long path, which tells more than its beginning."""
+    return path if len(path) <= SHOWN_CHARACTERS else f"…{path[1 - SHOWN_CHARACTERS :]}"

@@ -25,7 +25,7 @@ async def reconcile(jobs: Jobs, queue: Queue) -> bool:
         return False
     if not await jobs.ring_allowed(job.id, RING_SECONDS):
         return False
-    return await queue.plan(job.id)
+    return await queue.plan(job.id, job.content_path)
 
 
 async def keep_reconciling(jobs: Jobs, queue: Queue) -> None:

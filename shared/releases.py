@@ -16,10 +16,14 @@ from qdrant_client import models as q
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from shared.errors import NotFound
-from shared.models import Release
-from shared.vector_store import NAMESPACE, READ_BATCH, qdrant_errors, waiting_visitor
+from shared.models import SERVERS_CHOICE, Placement, Release
+from shared.points import NAMESPACE
+from shared.qdrant_errors import qdrant_errors, waiting_visitor
+from shared.schema import Schema, records_name
 
 Kind = Literal["job", "release", "live"]
+#: Records a request reads.
+READ_BATCH: Final = 500
 #: A collection wants at least one vector name; no record ever has a vector.
 NO_VECTOR: Final = "none"
 
@@ -27,9 +31,13 @@ NO_VECTOR: Final = "none"
 class Records:
     """Small JSON records by kind and key."""
 
-    def __init__(self, client: AsyncQdrantClient, alias: str) -> None:
+    def __init__(
+        self, client: AsyncQdrantClient, alias: str, schema: Schema, placement: Placement = SERVERS_CHOICE
+    ) -> None:
         self._client = client
-        self.collection = f"{alias}__records"
+        self._placement = placement
+        self.collection = records_name(alias)
+        self._schema = schema
         self._ready = False
 
     async def put(self, *records: tuple[Kind, str, Mapping[str, Any]], strong: bool = False) -> None:
@@ -48,6 +56,7 @@ class Records:
 
     async def get(self, kind: Kind, key: str) -> dict[str, Any] | None:
         async with waiting_visitor():
+            await self._schema.check()
             try:
                 found = await self._client.retrieve(self.collection, ids=[_id(kind, key)], with_payload=True)
             except UnexpectedResponse as error:
@@ -56,9 +65,13 @@ class Records:
                 raise
         return dict(found[0].payload or {}) if found else None
 
-    async def all(self, kind: Kind) -> list[dict[str, Any]]:
+    async def all(self, kind: Kind, **among: Sequence[str]) -> list[dict[str, Any]]:
+        """Every record of a kind whose fields are among these values."""
         await self._ensure()
-        condition = q.Filter(must=[q.FieldCondition(key="record", match=q.MatchValue(value=kind))])
+        values = {"record": [kind], **among}
+        condition = q.Filter(
+            must=[q.FieldCondition(key=key, match=q.MatchAny(any=list(any_))) for key, any_ in values.items()]
+        )
         found: list[dict[str, Any]] = []
         offset: Any = None
         while True:
@@ -76,21 +89,31 @@ class Records:
             await self._client.delete(self.collection, points_selector=q.PointIdsList(points=ids), wait=True)
 
     async def _ensure(self) -> None:
+        """Make the collection unless it is there, and bring what is there up to this version's schema."""
         if self._ready:
             return
         with qdrant_errors():
             if not await self._client.collection_exists(self.collection):
-                try:
-                    await self._client.create_collection(
-                        self.collection,
-                        vectors_config={},
-                        sparse_vectors_config={NO_VECTOR: q.SparseVectorParams()},
-                    )
-                except UnexpectedResponse as error:
-                    if error.status_code != 409:  # another process was first
-                        raise
-            await self._client.create_payload_index(self.collection, "record", q.PayloadSchemaType.KEYWORD)
+                await self._create()
+            await self._schema.migrate()
+            if "record" not in (await self._client.get_collection(self.collection)).payload_schema:
+                await self._client.create_payload_index(self.collection, "record", q.PayloadSchemaType.KEYWORD)
         self._ready = True
+
+    async def _create(self) -> None:
+        """Empty and unmarked: the migrations add the rest."""
+        try:
+            await self._client.create_collection(
+                self.collection,
+                vectors_config={},
+                sparse_vectors_config={NO_VECTOR: q.SparseVectorParams()},
+                shard_number=1,  # there are too few records to share out
+                replication_factor=self._placement.replicas,
+                write_consistency_factor=self._placement.write_consistency,
+            )
+        except UnexpectedResponse as error:
+            if error.status_code != 409:  # another process was first
+                raise
 
 
 class Releases:

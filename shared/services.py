@@ -18,7 +18,9 @@ from shared.embeddings import Embedder, OpenAIEmbedder, make_client
 from shared.jobs import Jobs
 from shared.local_model import LocalEmbedder
 from shared.queue import Queue, make_celery
+from shared.redis_clients import async_redis, close_redis
 from shared.releases import Records, Releases
+from shared.schema import Schema
 from shared.settings import Settings
 from shared.vector_store import VectorStore
 
@@ -32,6 +34,7 @@ class Services:
 
     settings: Settings
     redis: Redis
+    schema: Schema
     store: VectorStore
     releases: Releases
     jobs: Jobs
@@ -46,18 +49,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     here, so a process starts while its neighbours are still starting."""
     async with AsyncExitStack() as stack:
         redis = open_redis(settings)
-        stack.push_async_callback(redis.aclose)
+        stack.push_async_callback(close_redis, redis)
         qdrant = open_qdrant(settings)
         stack.push_async_callback(qdrant.close)
         embedder = open_embedder(settings)
         stack.push_async_callback(embedder.close)
         queue = Queue(make_celery(settings))
         stack.callback(queue.close)
-        records = Records(qdrant, settings.collection)
+        schema = Schema(qdrant, settings.collection)
+        records = Records(qdrant, settings.collection, schema, settings.placement)
         yield Services(
             settings=settings,
             redis=redis,
-            store=VectorStore(qdrant, settings.collection),
+            schema=schema,
+            store=VectorStore(qdrant, settings.collection, settings.placement),
             releases=Releases(records),
             jobs=Jobs(records, redis),
             queue=queue,
@@ -68,15 +73,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 def open_redis(settings: Settings) -> Redis:
     """A client that gives up within a second, because somebody is waiting for an answer."""
-    client: Redis = Redis.from_url(
-        settings.redis_url.get_secret_value(),
+    return async_redis(
+        settings.redis_address,
         decode_responses=True,
         socket_timeout=2,
         socket_connect_timeout=1,
         health_check_interval=15,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 2),
     )
-    return client
 
 
 def open_qdrant(settings: Settings) -> AsyncQdrantClient:

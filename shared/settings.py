@@ -18,6 +18,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from shared.errors import ConfigurationError
+from shared.models import Placement
+from shared.redis_address import TLS_FILES, RedisAddress, parse_redis_address
 
 GEMINI_BASE_URL: Final = "https://generativelanguage.googleapis.com/v1beta/openai/"
 #: The name that stands for the model in the `local` extra; `shared/local_model.py` holds it.
@@ -80,6 +82,11 @@ class Settings(BaseSettings):
         default="lectern", pattern=r"^[A-Za-z0-9._-]{1,100}$",
         validation_alias=_names("QDRANT_COLLECTION_NAME", "QDRANT_COLLECTION"),
     )  # fmt: skip
+    qdrant_shards: int | None = Field(default=None, ge=1, le=1000, validation_alias="QDRANT_SHARDS")
+    qdrant_replicas: int | None = Field(default=None, ge=1, le=100, validation_alias="QDRANT_REPLICAS")
+    qdrant_write_consistency: int | None = Field(
+        default=None, ge=1, le=100, validation_alias="QDRANT_WRITE_CONSISTENCY"
+    )
     redis_url: SecretStr = Field(default=SecretStr("redis://localhost:6379/0"), validation_alias="REDIS_URL")
 
     # Content
@@ -125,6 +132,7 @@ class Settings(BaseSettings):
     min_score: float = Field(default=0.25, ge=-1, le=1, validation_alias="MIN_SCORE", description="cosine")
 
     # Releases
+    ingest_on_start: bool = Field(default=False, validation_alias="INGEST_ON_START")
     keep_releases: int = Field(default=3, ge=1, le=1000, validation_alias="KEEP_RELEASES")
 
     # Processes
@@ -133,6 +141,11 @@ class Settings(BaseSettings):
         default="INFO", validation_alias="LOG_LEVEL"
     )
     log_format: Literal["console", "json"] = Field(default="console", validation_alias="LOG_FORMAT")
+    flower_basic_auth: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), validation_alias="FLOWER_BASIC_AUTH"
+    )
+    flower_read_only: bool = Field(default=True, validation_alias="FLOWER_READ_ONLY")
+    flower_port: int = Field(default=5555, ge=1, le=65535, validation_alias="FLOWER_PORT")
 
     # Stands before `_split` because the validator that is defined last runs first.
     @field_validator("trusted_proxies", mode="before")
@@ -141,8 +154,9 @@ class Settings(BaseSettings):
         return tuple(ip_network(part, strict=False) for part in value)
 
     @field_validator(
-        "content_include", "content_exclude", "allowed_origins", "api_keys", "trusted_proxies", mode="before"
-    )
+        "content_include", "content_exclude", "allowed_origins", "api_keys", "trusted_proxies", "flower_basic_auth",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _split(cls, value: Any) -> Any:
         """`a, b` or `["a", "b"]`: both spellings stand in existing files. A comma inside `{a,b}` parts nothing."""
@@ -168,8 +182,11 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss"):
-            raise ValueError("must start with redis:// or rediss:// (Valkey answers to redis:// too)")
+        address = parse_redis_address(value.get_secret_value())
+        for option in TLS_FILES:
+            named = (address.tls or {}).get(option)
+            if named is not None and not Path(named).is_file():
+                raise ValueError(f"{option}: there is no such file")
         return value
 
     @field_validator("allowed_origins")
@@ -186,12 +203,27 @@ class Settings(BaseSettings):
                 raise ValueError("each origin must be exact, scheme and host, no path and no *")
         return tuple(origin.rstrip("/") for origin in value)
 
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _users_with_passwords(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            user, _, password = secret.get_secret_value().partition(":")
+            # Flower compares ASCII only; anything else would be refused at each login.
+            if not (user and password and secret.get_secret_value().isascii()):
+                raise ValueError("must be user:password, in ASCII; several are separated by commas")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.chunk_overlap * 2 > self.chunk_size:
             raise ValueError("CHUNK_OVERLAP: must be at most half of CHUNK_SIZE, for example CHUNK_OVERLAP=100")
         if self.min_chunk_size > self.chunk_size:
             raise ValueError("MIN_CHUNK_SIZE: must be at most CHUNK_SIZE, for example MIN_CHUNK_SIZE=50")
+        if (self.qdrant_write_consistency or 1) > (self.qdrant_replicas or 1):
+            raise ValueError(
+                "QDRANT_WRITE_CONSISTENCY: must be at most QDRANT_REPLICAS, for example QDRANT_WRITE_CONSISTENCY=2 "
+                "with QDRANT_REPLICAS=3"
+            )
         if self.model_provider == "openai" and not (self.openai_api_key or self.openai_base_url):
             raise ValueError(
                 "OPENAI_API_KEY: is missing while MODEL_PROVIDER=openai, for example OPENAI_API_KEY=sk-..."
@@ -201,6 +233,17 @@ class Settings(BaseSettings):
                 "GEMINI_API_KEY: is missing while MODEL_PROVIDER=gemini, for example GEMINI_API_KEY=AIza..."
             )
         return self
+
+    @property
+    def redis_address(self) -> RedisAddress:
+        return parse_redis_address(self.redis_url.get_secret_value())
+
+    @property
+    def placement(self) -> Placement:
+        """How collections are made in a cluster. A write is done when more than half of the replicas have it: then a
+        node that is cut off from the others can change nothing behind their backs."""
+        majority = None if self.qdrant_replicas is None else self.qdrant_replicas // 2 + 1
+        return Placement(self.qdrant_shards, self.qdrant_replicas, self.qdrant_write_consistency or majority)
 
     @property
     def provider(self) -> Provider:
@@ -260,12 +303,16 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "API_PORT": "7860",
     "CHUNK_OVERLAP": "100",
     "CHUNK_SIZE": "600",
+    "FLOWER_BASIC_AUTH": "admin:a-long-random-password",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "INFO",
     "MODEL_PROVIDER": "auto",
     "OPENAI_BASE_URL": "http://localhost:11434/v1",
     "QDRANT_COLLECTION_NAME": "lectern",
+    "QDRANT_REPLICAS": "3",
+    "QDRANT_SHARDS": "3",
     "QDRANT_URL": "http://localhost:6333",
+    "QDRANT_WRITE_CONSISTENCY": "2",
     "REDIS_URL": "redis://localhost:6379/0",
     "SITE_URL": "https://example.org/base/",
     "TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1/32",
@@ -275,7 +322,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
 def load_settings(env_file: str | Path | None = ".env", **overrides: Any) -> Settings:
     """Read the environment. Raises ConfigurationError with one line for each wrong variable; values are not echoed."""
     try:
-        return Settings(**{"_env_file": env_file, **overrides})
+        return Settings(**{"_env_file": env_file, "_secrets_dir": _secrets_dir(), **overrides})
     except ValidationError as error:
         raise ConfigurationError("\n".join(_line(item) for item in error.errors(include_input=False))) from None
     except SettingsError as error:
@@ -283,7 +330,18 @@ def load_settings(env_file: str | Path | None = ".env", **overrides: Any) -> Set
     except UnicodeDecodeError:
         raise ConfigurationError(f"{env_file} is not UTF-8; save it with the encoding UTF-8") from None
     except OSError as error:
-        raise ConfigurationError(f"{env_file} cannot be read ({error.strerror}); check its permissions") from None
+        unread = error.filename or env_file
+        raise ConfigurationError(f"{unread} cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _secrets_dir() -> Path | None:
+    """The folder that SECRETS_DIR names: files that are named like variables, as containers mount them."""
+    named = os.environ.get("SECRETS_DIR")
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise ConfigurationError(f"SECRETS_DIR: {named} is not a folder; name the one with the secrets' files, or none")
+    return Path(named)
 
 
 def _line(item: Mapping[str, Any]) -> str:

@@ -11,9 +11,10 @@ from celery import Celery
 
 from shared.errors import LecternError
 from shared.models import Job, StoredPage
+from shared.points import ChunkPoint
 from shared.queue import PLAN_TASK, PUBLISH_TASK, SHARD_TASK, Queue
 from shared.services import Services
-from shared.vector_store import ChunkPoint, VectorStore
+from shared.vector_store import VectorStore
 from worker.ingestion.pipeline import fail_job, index_shard, plan_job, publish_job
 
 

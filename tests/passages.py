@@ -7,13 +7,14 @@ from typing import Any, cast
 
 from api.chat.overlap import terms_of
 from shared.bm25 import Bm25Encoder
+from shared.chunk_collections import CollectionSpec
 from shared.embeddings import EmbeddingBatch
 from shared.errors import LecternError
 from shared.models import FOREVER, Chunk, ChunkKind, Passage, Release, SparseVector, StoredChunk, Vector
+from shared.points import digest_of, text_hash_of
 from shared.services import Services
 from shared.settings import load_settings
 from shared.tokens import count_tokens
-from shared.vector_store import CollectionSpec, digest_of, text_hash_of
 
 SITE = "https://site.example/docs"
 BM25 = Bm25Encoder()
@@ -110,7 +111,7 @@ def services_with(
     """What answering a question needs of the services, and nothing else."""
     nothing: Any = None
     return Services(
-        settings=load_settings(None), redis=nothing, store=cast(Any, store or FakeStore({})),
+        settings=load_settings(None), redis=nothing, schema=nothing, store=cast(Any, store or FakeStore({})),
         releases=cast(Any, releases or FakeReleases()), jobs=nothing, queue=nothing,
         embedder=embedder or FakeEmbedder(), bm25=BM25,
     )  # fmt: skip

@@ -29,7 +29,15 @@ LIBRARIES = {
     "starlette": (("api", "embedded"), ("api/chat",)),
     "celery": (("shared/queue.py", "worker/app.py", "worker/tasks.py"), ()),
     "qdrant_client": (
-        ("shared/vector_store.py", "shared/releases.py", "shared/services.py", "embedded"),
+        (
+            "shared/vector_store.py",
+            "shared/chunk_collections.py",
+            "shared/releases.py",
+            "shared/schema.py",
+            "shared/qdrant_errors.py",
+            "shared/services.py",
+            "embedded",
+        ),
         (),
     ),
     "openai": (("shared/embeddings.py", "shared/services.py", "api/chat/model.py"), ()),

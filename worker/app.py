@@ -13,8 +13,9 @@ from celery.signals import setup_logging, worker_process_shutdown, worker_ready,
 from shared.errors import ConfigurationError
 from shared.logging import configure_logging
 from shared.queue import make_celery
+from shared.redis_clients import blocking_redis
 from shared.settings import Settings, load_settings
-from worker import tasks
+from worker import healthcheck, tasks
 
 log = structlog.get_logger(__name__)
 
@@ -63,11 +64,12 @@ def _close(**_: Any) -> None:
 
 def _beat(hostname: str) -> None:
     """Say in Redis that this worker takes work, until it stops."""
-    client = redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=2, socket_connect_timeout=2)
+    client = blocking_redis(settings.redis_address, socket_timeout=2, socket_connect_timeout=2)
     key = f"lectern:worker:{hostname}"
     while not _stopping.is_set():
         try:
             client.set(key, "ready", ex=HEARTBEAT_BELIEVED)
+            healthcheck.ALIVE.touch()
         except redis.RedisError as error:
             log.warning("worker.heartbeat_failed", error=type(error).__name__)
         _stopping.wait(HEARTBEAT_SECONDS)

@@ -54,22 +54,21 @@ def close() -> None:
     _process.runner = _process.stack = _process.services = None
 
 
-def plan(task: Task[Any, Any], job: str) -> None:
+# While a new version is rolled out, old and new processes send each other messages: whatever else a message holds is
+# ignored, and only what the work needs has to be there.
+
+
+def plan(task: Task[Any, Any], /, job: str, **_: object) -> None:
     """Decide what a job has to do."""
     _run(job, lambda services: plan_job(services, job, _message_id(task)))
 
 
-def shard(task: Task[Any, Any], job: str, shard: str, pages: list[str]) -> None:
-    """Index the pages of one shard; `pages` is for people."""
-    _run(
-        job,
-        lambda services: index_shard(services, job, shard, _message_id(task)),
-        shard=shard,
-        pages=len(pages),
-    )
+def shard(task: Task[Any, Any], /, job: str, shard: str, **_: object) -> None:
+    """Index the pages of one shard."""
+    _run(job, lambda services: index_shard(services, job, shard, _message_id(task)), shard=shard)
 
 
-def publish(task: Task[Any, Any], job: str) -> None:
+def publish(task: Task[Any, Any], /, job: str, **_: object) -> None:
     """Make the job's release the live one."""
     _run(job, lambda services: publish_job(services, job, _message_id(task)))
 

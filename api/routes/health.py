@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final, Literal, TypeVar, cast
@@ -39,14 +39,14 @@ async def alive() -> Probe:
 
 @router.get("/readyz", response_model=Probe, responses={503: {"model": Probe}})
 async def ready(runtime: RuntimeDep) -> JSONResponse:
-    """200 when Qdrant and Redis answer within half a second each, else 503."""
+    """200 when Qdrant and Redis answer within half a second each and the data is of a known schema, else 503."""
     services, patience = runtime.services, runtime.timings.probe
     qdrant, redis = await asyncio.gather(
         _within(patience, _ping_qdrant(services)), _within(patience, _ping_redis(services))
     )
     checks = {"qdrant": bool(qdrant), "redis": bool(redis)}
     is_ready = all(checks.values()) and not runtime.draining.is_set()
-    probe = Probe(status="ready" if is_ready else "not_ready", checks=checks)
+    probe = Probe(status="ready" if is_ready else "not_ready", checks=checks, reason=services.schema.fault)
     return JSONResponse(probe.model_dump(), 200 if is_ready else 503)
 
 
@@ -54,23 +54,23 @@ async def ready(runtime: RuntimeDep) -> JSONResponse:
 async def health(runtime: RuntimeDep) -> JSONResponse:
     """How each part is and what is indexed. 503 when Qdrant, without which nothing is answered, is down."""
     services, patience = runtime.services, runtime.timings.report
-    live, jobs, workers = await asyncio.gather(
+    live, unfinished, workers = await asyncio.gather(
         _within(patience, _live(services)),
-        _within(patience, services.jobs.list()),
+        _within(patience, services.jobs.unfinished()),
         _within(patience, _count_workers(services)),
     )
-    report = report_of(runtime, live, jobs, workers)
+    report = report_of(runtime, live, unfinished, workers)
     return JSONResponse(report.model_dump(), 503 if report.status == "unhealthy" else 200)
 
 
 def report_of(
-    runtime: Runtime, live: tuple[Release | None] | None, jobs: list[Job] | None, workers: int | None
+    runtime: Runtime, live: tuple[Release | None] | None, unfinished: Sequence[Job] | None, workers: int | None
 ) -> HealthReport:
     """The report from what was found out; None stands for no answer."""
     settings = runtime.services.settings
     release = live[0] if live else None
     documents, chunks = (release.documents, release.chunks) if release else (0, 0)
-    active = sum(not job.state.terminal for job in jobs or ())
+    active = len(unfinished or ())
     has_provider = settings.provider != "local"
     uptime = round(time.monotonic() - runtime.started, 1)
     return HealthReport(
@@ -122,6 +122,7 @@ async def _live(services: Services) -> tuple[Release | None]:
 
 async def _ping_qdrant(services: Services) -> bool:
     await services.store.ping()
+    await services.schema.check()
     return True
 
 

@@ -71,7 +71,7 @@ async def start_ingest(
         status_code=202,
         headers={"Location": f"/ingest/status?task_id={quote(job_id)}"},
         # After the reply: with the queue down, sending takes seconds, and the reconciler rings for the job anyway.
-        background=BackgroundTask(services.queue.plan, job_id),
+        background=BackgroundTask(services.queue.plan, job_id, content_path),
     )
 
 

@@ -35,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s qdrant: %(message)s")
     try:
-        host = _loopback(options.host)
         api_key = _read_key(options.api_key_file)
+        host = _address(options.host, api_key)
         store = Store(options.data, options.min_free_mb << 20)
         try:
             listener = _listen(host, options.port)
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("embedded.qdrant", description="Qdrant Edge behind Qdrant's REST API.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the collections; made if missing")
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
+    parser.add_argument("--host", default="127.0.0.1", help="loopback, or with a key any address")
     parser.add_argument("--port", type=int, default=6333, help="0 for any free one")
     parser.add_argument("--api-key-file", type=Path, help="file with the key that clients must send")
     parser.add_argument(
@@ -91,14 +91,15 @@ def _serve(store: Store, api_key: str | None, listener: socket.socket) -> None:
     server.run(sockets=[listener])
 
 
-def _loopback(host: str) -> str:
+def _address(host: str, api_key: str | None) -> str:
     address = "127.0.0.1" if host == "localhost" else host
     try:
-        if ipaddress.ip_address(address).is_loopback:
-            return address
-    except ValueError:
-        pass
-    raise CannotStart(f"{host} is not a loopback address; this server is for its own machine, e.g. 127.0.0.1")
+        is_loopback = ipaddress.ip_address(address).is_loopback
+    except ValueError as error:
+        raise CannotStart(f"{host} is not an IP address, e.g. 127.0.0.1") from error
+    if not is_loopback and api_key is None:
+        raise CannotStart(f"{host} is not a loopback address; other machines need a key: give --api-key-file")
+    return address
 
 
 def _read_key(path: Path | None) -> str | None:

@@ -44,6 +44,8 @@ def require_offered(config: rest.CreateCollection) -> None:
     """Raise `NotOffered` for what would be promised and not kept, `BadRequest` for what makes no sense."""
     if config.sharding_method is rest.ShardingMethod.CUSTOM:
         raise NotOffered("custom sharding")
+    if max(config.shard_number or 1, config.replication_factor or 1, config.write_consistency_factor or 1) > 1:
+        raise NotOffered("more than one shard, replica or write consistency, because it is one node")
     if config.strict_mode_config is not None and config.strict_mode_config.enabled:
         raise NotOffered("strict mode")
     if not dense_params(config) and not config.sparse_vectors:
@@ -70,10 +72,12 @@ def updated(config: rest.CreateCollection, patch: rest.UpdateCollection) -> rest
         if getattr(patch, name) is not None:
             raise NotOffered(f"changing `{name}` of a collection")
     require_shallow(patch.metadata)
-    merged = {**(config.metadata or {}), **(patch.metadata or {})}
+    changes = patch.metadata or {}
+    kept = {key: value for key, value in (config.metadata or {}).items() if key not in changes}
+    merged = {**kept, **{key: value for key, value in changes.items() if value is not None}}
     return config.model_copy(
         update={
-            "metadata": {key: value for key, value in merged.items() if value is not None} or None,
+            "metadata": merged or None,
             "hnsw_config": _merged(config.hnsw_config, patch.hnsw_config),
             "optimizers_config": _merged(config.optimizers_config, patch.optimizers_config),
         }

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from shared.chunk_collections import CollectionSpec
 from shared.models import FOREVER, Chunk, Page, Release, SparseVector, StoredChunk, StoredPage
+from shared.points import ChunkPoint, chunk_id, digest_of, page_id, text_hash_of
 from shared.services import open_services
 from shared.settings import Settings
-from shared.vector_store import ChunkPoint, CollectionSpec, chunk_id, digest_of, page_id, text_hash_of
 from tests.http_api import Client, NoEmbedder, serving, settings_on
 from tests.stores import Stores
 

@@ -122,6 +122,12 @@ class TestCollections:
         client.update_collection(name, metadata={"a": None})
         assert client.get_collection(name).config.metadata == {"b": 1}
 
+    def test_null_that_is_there_stays_when_other_keys_change(self, client: QdrantClient, new_name: NewName) -> None:
+        name = new_name()
+        client.create_collection(name, vectors_config=DENSE, metadata={"a": None})
+        client.update_collection(name, metadata={"b": 1})
+        assert client.get_collection(name).config.metadata == {"a": None, "b": 1}
+
     def test_collections_are_listed_until_they_are_deleted(self, client: QdrantClient, new_name: NewName) -> None:
         name = new_name()
         assert not client.collection_exists(name)

@@ -79,9 +79,12 @@ class TestStart:
 
         return start
 
-    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org"])
-    def test_only_loopback_addresses_are_served(self, refusal: Callable[..., str], host: str) -> None:
-        assert f"{host} is not a loopback address" in refusal("--host", host)
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7"])
+    def test_other_machines_are_not_served_without_a_key(self, refusal: Callable[..., str], host: str) -> None:
+        assert f"{host} is not a loopback address; other machines need a key" in refusal("--host", host)
+
+    def test_a_host_is_given_by_its_address(self, refusal: Callable[..., str]) -> None:
+        assert "example.org is not an IP address" in refusal("--host", "example.org")
 
     def test_a_port_that_is_taken_is_named(self, refusal: Callable[..., str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

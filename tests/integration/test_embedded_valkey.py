@@ -21,6 +21,7 @@ from embedded.home import open_home
 from embedded.parts import Plan, stages
 from embedded.ports import LOOPBACK, pick_free
 from embedded.supervisor import Supervisor
+from embedded.up import UpOptions, plan_of
 
 
 def make_plan(tmp_path: Path) -> Plan:
@@ -33,6 +34,7 @@ def make_plan(tmp_path: Path) -> Plan:
         api_port=api,
         flower_port=flower,
         valkey_port=valkey,
+        external_qdrant=None,
         qdrant_port=qdrant,
         concurrency=1,
     )
@@ -102,6 +104,29 @@ def test_parts_keep_compiled_modules_and_reach_each_other_past_a_proxy(
     assert api.env["NO_PROXY"] == "internal.example,127.0.0.1,localhost"
     assert api.env["QDRANT_URL"] == plan.qdrant_url
     assert api.env["ADMIN_API_KEY"] == plan.home.secret("admin.key")
+
+
+@pytest.mark.parametrize(
+    ("url", "external"),
+    [
+        ("https://cluster.example.org:6333", "https://cluster.example.org:6333"),
+        ("http://10.0.0.9:6333", "http://10.0.0.9:6333"),
+        ("http://localhost:6333", None),
+        ("http://127.0.0.1:7000", None),
+    ],
+)
+def test_a_qdrant_on_another_machine_takes_the_place_of_the_embedded_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, external: str | None
+) -> None:
+    monkeypatch.setenv("QDRANT_URL", url)
+    monkeypatch.setenv("QDRANT_API_KEY", "its-key")
+    plan = plan_of(UpOptions(docs=tmp_path, home=tmp_path / "home"))
+    parts = {spec.name: spec for stage in stages(plan) for spec in stage}
+    assert plan.external_qdrant == external
+    assert ("qdrant" in parts) is (external is None)
+    for part in ("api", "worker"):
+        assert parts[part].env["QDRANT_URL"] == plan.qdrant_url
+        assert (parts[part].env["QDRANT_API_KEY"] == "its-key") is (external is not None)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,14 @@ async def test_a_flower_port_that_is_in_use_is_named_with_its_own_option(
     assert refusal(capsys).endswith("choose another with --flower-port")
 
 
+async def test_flowers_port_comes_from_its_setting_where_the_option_is_not_given(
+    options: UpOptions, taken_port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWER_PORT", str(taken_port))
+    assert await up(with_options(options, flower_port=None), announce) == 2
+    assert refusal(capsys).startswith(f"port {taken_port} on 127.0.0.1 is in use")
+
+
 @pytest.mark.parametrize(
     ("host", "port", "words"),
     [

@@ -9,16 +9,16 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from shared.claims import holding
 from shared.errors import DependencyDown, LeaseLost, NotFound
 from shared.jobs import CLAIM_SECONDS, JOBS_KEPT, Plan, PlannedShard
 from shared.models import Job, JobState, PageFault, ShardResult
+from shared.qdrant_errors import READ_SECONDS
 from shared.queue import QUEUE
 from shared.reconcile import reconcile
 from shared.services import Services
-from shared.vector_store import READ_SECONDS
 from tests.by_hand import HandQueue, by_hand
 from tests.conftest import OpenServices
-from worker.ingestion.claims import holding
 
 PLAN = Plan(
     release=1, base=0, collection="c", dimensions=3, pages_total=3, base_chunks=0, base_pages=0,
@@ -57,6 +57,27 @@ async def test_the_oldest_unfinished_job_is_next(services: Services) -> None:
     assert [job.id for job in await services.jobs.list()] == [second.id, first.id]
 
 
+async def test_a_job_that_runs_is_not_overtaken_by_an_older_one_that_was_written_later(services: Services) -> None:
+    first = await services.jobs.create(".", force=False)
+    begun = await services.jobs.begin(first)
+    assert begun is not None
+    assert (begun.state, begun.attempts) == (JobState.RUNNING, 1)
+    older = await services.jobs.save(replace(first, id="job_0", created_at="2020-01-01T00:00:00.000+00:00"))
+    assert await services.jobs.next() == begun
+    assert await services.jobs.begin(older) is None
+    assert (await services.jobs.get(older.id)).state is JobState.QUEUED
+    await services.jobs.finish(begun, JobState.SUCCEEDED, "done")
+    assert await services.jobs.begin(older) is not None
+
+
+async def test_of_jobs_that_begin_at_once_one_runs_at_most(services: Services) -> None:
+    jobs = [await services.jobs.create(".", force=False) for _ in range(4)]
+    begun = await asyncio.gather(*(services.jobs.begin(job) for job in jobs))
+    assert sum(job is not None for job in begun) <= 1
+    running = [job for job in await services.jobs.unfinished() if job.state is JobState.RUNNING]
+    assert len(running) == sum(job is not None for job in begun)
+
+
 async def test_after_many_jobs_the_next_one_is_found_and_the_oldest_are_forgotten(services: Services) -> None:
     done = Job("", JobState.SUCCEEDED, ".", force=False, created_at="")
     old = [replace(done, id=f"job_{n}", created_at=f"2026-01-01T00:00:{n:05}") for n in range(3 * JOBS_KEPT)]
@@ -89,7 +110,7 @@ async def test_a_claim_runs_out_by_itself(services: Services) -> None:
 
 
 async def test_work_whose_claim_has_passed_on_is_stopped(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.ingestion.claims.RENEW_SECONDS", 0.05)
+    monkeypatch.setattr("shared.claims.RENEW_SECONDS", 0.05)
     claim = await services.jobs.claim("j", "shard", "message-1")
     assert claim is not None
 

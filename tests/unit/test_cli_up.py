@@ -70,7 +70,7 @@ def running(home: Path, flower_url: str | None) -> Running:
 
 
 def test_the_addresses_name_the_keys_files_and_never_the_keys(tmp_path: Path) -> None:
-    text = "\n".join(addresses(running(tmp_path, "http://127.0.0.1:5555"), key_is_kept=True))
+    text = "\n".join(addresses(running(tmp_path, "http://127.0.0.1:5555"), key_is_kept=True, login_is_kept=True))
     for shown in ("http://127.0.0.1:7860/", "http://127.0.0.1:7860/docs", "http://127.0.0.1:5555", "user lectern"):
         assert shown in text
     assert str(tmp_path / "secrets" / "admin.key") in text
@@ -80,9 +80,15 @@ def test_the_addresses_name_the_keys_files_and_never_the_keys(tmp_path: Path) ->
 
 
 def test_a_part_that_does_not_run_is_not_announced(tmp_path: Path) -> None:
-    text = "\n".join(addresses(running(tmp_path, None), key_is_kept=False))
+    text = "\n".join(addresses(running(tmp_path, None), key_is_kept=True, login_is_kept=True))
     assert "Flower" not in text
+
+
+def test_the_addresses_name_the_settings_where_the_owner_has_chosen_the_keys(tmp_path: Path) -> None:
+    text = "\n".join(addresses(running(tmp_path, "http://127.0.0.1:5555"), key_is_kept=False, login_is_kept=False))
     assert "admin key in ADMIN_API_KEY" in text
+    assert "(user in FLOWER_BASIC_AUTH)" in text
+    assert "flower.password" not in text
 
 
 async def indexed(api: ScriptedApi) -> list[str]:

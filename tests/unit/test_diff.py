@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from shared.diff import PageDiff, diff_page, remove_page
 from shared.models import FOREVER, Chunk, Page, StoredChunk, StoredPage
-from worker.ingestion.diff import PageDiff, diff_page, remove_page
 
 PAGE = Page("guide.md", "Guide", "https://site.example/docs/guide", "revision-1")
 

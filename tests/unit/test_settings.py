@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigurationError
+from shared.models import Placement
 from shared.settings import Settings, load_settings, variables_of
 from tests.privileges import as_nobody
 
@@ -107,6 +108,9 @@ def test_a_server_of_one_s_own_without_an_embedding_model_keeps_the_local_one(mo
         ("CHUNK_OVERLAP", "400", "CHUNK_OVERLAP=100"),
         ("QDRANT_COLLECTION_NAME", "a/b", "QDRANT_COLLECTION_NAME=lectern"),
         ("MODEL_PROVIDER", "gemini", "GEMINI_API_KEY="),
+        ("QDRANT_SHARDS", "0", "QDRANT_SHARDS=3"),
+        ("QDRANT_REPLICAS", "two", "QDRANT_REPLICAS=3"),
+        ("QDRANT_WRITE_CONSISTENCY", "2", "QDRANT_WRITE_CONSISTENCY=2 with QDRANT_REPLICAS=3"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_variable_and_example(
@@ -123,6 +127,24 @@ def test_every_wrong_value_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigurationError) as error:
         load(monkeypatch, CHUNK_SIZE="x", API_PORT="y")
     assert [line.split(":")[0] for line in error.value.message.splitlines()] == ["CHUNK_SIZE", "API_PORT"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, Placement(None, None, None)),
+        ({"QDRANT_SHARDS": "6"}, Placement(6, None, None)),
+        ({"QDRANT_REPLICAS": "1"}, Placement(None, 1, 1)),
+        ({"QDRANT_REPLICAS": "2"}, Placement(None, 2, 2)),
+        ({"QDRANT_SHARDS": "6", "QDRANT_REPLICAS": "3"}, Placement(6, 3, 2)),
+        ({"QDRANT_REPLICAS": "3", "QDRANT_WRITE_CONSISTENCY": "1"}, Placement(None, 3, 1)),
+        ({"QDRANT_REPLICAS": "3", "QDRANT_WRITE_CONSISTENCY": "3"}, Placement(None, 3, 3)),
+    ],
+)
+def test_a_write_goes_to_more_than_half_of_the_replicas_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: Placement
+) -> None:
+    assert load(monkeypatch, **variables).placement == expected
 
 
 def test_the_comma_inside_a_glob_s_braces_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +176,23 @@ def test_a_wrong_secret_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_secret_shows_in_the_settings_representation(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(OPENAI_BOOK + "REDIS_URL=redis://:rd-canary@h:1/0\nAPI_KEYS=key-canary\n")
     assert "canary" not in repr(load_settings(tmp_path / ".env"))
+
+
+def test_several_people_may_log_in_at_flower(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, FLOWER_BASIC_AUTH="ada:one-canary, ben:two:with-a-colon")
+    assert [user.get_secret_value() for user in settings.flower_basic_auth] == [
+        "ada:one-canary",
+        "ben:two:with-a-colon",
+    ]
+    assert "canary" not in repr(settings)
+    assert settings.flower_read_only is True
+
+
+@pytest.mark.parametrize("login", ["canary", ":canary", "canary:", "ada:good,canary", "ada:canary-é"])
+def test_a_login_that_nobody_could_use_is_refused(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"FLOWER_BASIC_AUTH: must be user:password") as error:
+        load(monkeypatch, FLOWER_BASIC_AUTH=login)
+    assert "canary" not in str(error.value)
 
 
 def test_settings_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:

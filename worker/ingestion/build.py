@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from shared.diff import PageDiff, diff_page, remove_page
 from shared.errors import JobFailed
 from shared.jobs import Claim, Plan, PlannedShard
 from shared.models import PageFault, ShardResult, StoredChunk
 from shared.services import Services
 from worker.ingestion.content import Content
-from worker.ingestion.diff import PageDiff, diff_page, remove_page
 from worker.ingestion.embed import Embedded, PassageRejected, embed_chunks
 from worker.ingestion.pages import ParsedPage
 

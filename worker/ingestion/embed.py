@@ -9,7 +9,8 @@ from shared.bm25 import Bm25Encoder
 from shared.embeddings import Embedder
 from shared.errors import EmbeddingRejected, PageError
 from shared.models import Chunk, StoredChunk
-from shared.vector_store import ChunkPoint, VectorStore
+from shared.points import ChunkPoint
+from shared.vector_store import VectorStore
 from shared.windows import split_windows
 
 

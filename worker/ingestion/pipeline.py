@@ -6,15 +6,15 @@ recorded by id, and nothing that readers see changes before `publish_job` writes
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
+from shared.archive_import import end_if_abandoned
+from shared.claims import holding
 from shared.errors import JobFailed
-from shared.jobs import MOST_STARTS, now
-from shared.models import JobState, PageFault
+from shared.jobs import MOST_STARTS
+from shared.models import Job, JobState, PageFault
 from shared.services import Services
 from worker.ingestion.build import build_shard
-from worker.ingestion.claims import holding
 from worker.ingestion.planning import make_plan
 from worker.ingestion.publish import finish_published, publish
 
@@ -29,19 +29,30 @@ async def plan_job(services: Services, job_id: str, owner: str) -> None:
     if claim is None:
         return
     async with holding(jobs, claim):
+        await services.schema.migrate()
         job = await jobs.next()
         if job is None or job.id != job_id:
+            return
+        if job.kind == "import":
+            await end_abandoned_import(services, job, owner)
             return
         await jobs.start_plan(job_id)
         head = await services.releases.head()
         if head is not None and head.job_id == job_id:
             await finish_published(services, job, head)
             return
-        started = job.started_at or now()
-        job = await jobs.save(replace(job, state=JobState.RUNNING, started_at=started, attempts=job.attempts + 1))
+        job = await jobs.begin(job)
+        if job is None:
+            return
         plan = await make_plan(services, job, head)
         await jobs.save_plan(job_id, plan)
-    await ring_next_step(services, job_id)
+    await ring_next_step(services, job)
+
+
+async def end_abandoned_import(services: Services, job: Job, owner: str) -> None:
+    """An import is its own process's work; a worker has something to do with it only once that process is dead."""
+    if await end_if_abandoned(services, job, owner):
+        await ring_next_job(services)
 
 
 async def index_shard(services: Services, job_id: str, shard_id: str, owner: str) -> None:
@@ -54,7 +65,9 @@ async def index_shard(services: Services, job_id: str, shard_id: str, owner: str
         return
     async with holding(jobs, claim):
         # Looked at under the claim: another delivery may have done it, and its release may be live, just before.
-        if shard_id in await jobs.results(job_id) or (await jobs.get(job_id)).state.terminal:
+        is_done = shard_id in await jobs.results(job_id)
+        job = await jobs.get(job_id)
+        if is_done or job.state.terminal:
             return
         if await jobs.count_start(job_id, shard_id) > MOST_STARTS:
             raise JobFailed(
@@ -67,7 +80,7 @@ async def index_shard(services: Services, job_id: str, shard_id: str, owner: str
             await jobs.count_start(job_id, shard_id, by=-1)
         await jobs.save_result(job_id, result)
     if len(await jobs.results(job_id)) == len(plan.shards):
-        await services.queue.publish(job_id)
+        await services.queue.publish(job_id, job.content_path)
 
 
 async def publish_job(services: Services, job_id: str, owner: str) -> None:
@@ -93,6 +106,9 @@ async def fail_job(services: Services, job_id: str, reason: str) -> None:
     job = await services.jobs.get(job_id)
     if job.state.terminal:
         return
+    if job.kind == "import":
+        await end_if_abandoned(services, job, f"{job_id} failed", reason)
+        return
     head = await services.releases.head()
     if head is not None and head.job_id == job_id:
         # It broke after its release went live, from which visitors are answered now.
@@ -107,20 +123,21 @@ async def fail_job(services: Services, job_id: str, reason: str) -> None:
     await ring_next_job(services)
 
 
-async def ring_next_step(services: Services, job_id: str) -> None:
+async def ring_next_step(services: Services, job: Job) -> None:
     """Send the shards that have no result yet, or the publish message when all have one."""
-    plan = await services.jobs.plan(job_id)
+    plan = await services.jobs.plan(job.id)
     if plan is None:
         return
-    done = await services.jobs.results(job_id)
+    done = await services.jobs.results(job.id)
     waiting = [shard for shard in plan.shards if shard.id not in done]
     for shard in waiting:
-        await services.queue.shard(job_id, shard.id, [*shard.pages, *(f"{path} (gone)" for path in shard.removed)])
+        pages = [*shard.pages, *(f"{path} (gone)" for path in shard.removed)]
+        await services.queue.shard(job.id, shard.id, pages, job.content_path)
     if not waiting:
-        await services.queue.publish(job_id)
+        await services.queue.publish(job.id, job.content_path)
 
 
 async def ring_next_job(services: Services) -> None:
     following = await services.jobs.next()
     if following is not None:
-        await services.queue.plan(following.id)
+        await services.queue.plan(following.id, following.content_path)

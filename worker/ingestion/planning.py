@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from shared.chunk_collections import CollectionSpec
 from shared.errors import JobFailed
 from shared.jobs import Plan
 from shared.models import Job, Release
 from shared.services import Services
-from shared.vector_store import CollectionSpec
 from worker.ingestion.content import Content
 from worker.ingestion.plan import changed_pages, cut_shards, removed_pages
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shared.errors import JobFailed
 from shared.jobs import Plan, now
 from shared.models import Job, JobState, Release, ShardResult
+from shared.retention import vacuum
 from shared.services import Services
 
 
@@ -54,16 +55,4 @@ async def finish_published(services: Services, job: Job, release: Release | None
     number = release.number if release else None
     await services.jobs.finish(job, JobState.SUCCEEDED, reason, release=number, faults=faults, totals=totals)
     if release is not None:
-        await vacuum(services, release)
-
-
-async def vacuum(services: Services, newest: Release) -> None:
-    """Forget releases beyond the number to keep, and delete what none of the kept ones can see."""
-    releases = [release for release in await services.releases.all() if release.number <= newest.number]
-    kept = releases[-services.settings.keep_releases :]
-    old = releases[: -len(kept)]
-    # Before their records, which are what names them.
-    for collection in {release.collection for release in old} - {release.collection for release in kept}:
-        await services.store.drop_collection(collection)
-    await services.releases.forget(old)
-    await services.store.vacuum(newest.collection, min(release.number for release in kept))
+        await vacuum(services.store, services.releases, release, services.settings.keep_releases)

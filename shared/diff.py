@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.models import FOREVER, Chunk, Page, StoredChunk, StoredPage
-from shared.vector_store import chunk_id, digest_of, page_id, text_hash_of
+from shared.points import chunk_id, digest_of, page_id, text_hash_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,39 @@
+"""The Qdrant client's errors in our words: no answer is a state of the world, a refusal is a bug."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from qdrant_client.common.client_exceptions import QdrantException
+from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
+
+from shared.errors import DependencyDown
+
+#: A healthy search takes milliseconds; nobody waits longer than this for an unhealthy one.
+READ_SECONDS: Final = 3
+
+
+@contextmanager
+def qdrant_errors() -> Iterator[None]:
+    """Translate the client's errors. A refusal (4xx), but for that of a key, is a bug of ours and stays as it is."""
+    try:
+        yield
+    except UnexpectedResponse as error:
+        if error.status_code in (401, 403):
+            raise DependencyDown("Qdrant refuses the key; check QDRANT_API_KEY", retry_after=30) from error
+        if error.status_code is not None and error.status_code < 500:
+            raise
+        raise DependencyDown(f"Qdrant answered {error.status_code}", retry_after=5) from error
+    except (ApiException, QdrantException, OSError) as error:
+        raise DependencyDown("Qdrant does not answer", retry_after=5) from error
+
+
+@asynccontextmanager
+async def waiting_visitor() -> AsyncIterator[None]:
+    """As `qdrant_errors`, for a question that somebody waits for: a Qdrant that hangs is one that does not answer."""
+    with qdrant_errors():
+        async with asyncio.timeout(READ_SECONDS):
+            yield
