@@ -21,13 +21,13 @@ from uuid import uuid4
 from rich.console import Console
 from rich.table import Table
 
+from shared.chunk_collections import CollectionSpec
+from shared.diff import diff_page
 from shared.models import Chunk, Page, Passage, StoredPage
 from shared.services import Services, open_services
 from shared.settings import load_settings
 from shared.tokens import count_tokens
-from shared.vector_store import CollectionSpec
 from tests.stores import running_stores
-from worker.ingestion.diff import diff_page
 from worker.ingestion.embed import embed_chunks
 
 #: Questions a set: enough for a standard error under 0.02.

@@ -10,10 +10,12 @@ from typing import Final
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
-from shared.errors import DependencyDown
+from shared.errors import ConfigurationError, DependencyDown
 
 #: A healthy search takes milliseconds; nobody waits longer than this for an unhealthy one.
 READ_SECONDS: Final = 3
+#: How the embedded engine answers what only a Qdrant server can do.
+NOT_IMPLEMENTED: Final = 501
 
 
 @contextmanager
@@ -24,6 +26,9 @@ def qdrant_errors() -> Iterator[None]:
     except UnexpectedResponse as error:
         if error.status_code in (401, 403):
             raise DependencyDown("Qdrant refuses the key; check QDRANT_API_KEY", retry_after=30) from error
+        if error.status_code == NOT_IMPLEMENTED:  # asking again would change nothing
+            said = error.structured().get("status", {}).get("error", "no reason given")
+            raise ConfigurationError(f"this Qdrant cannot do what the settings ask of it: {said}") from error
         if error.status_code is not None and error.status_code < 500:
             raise
         raise DependencyDown(f"Qdrant answered {error.status_code}", retry_after=5) from error

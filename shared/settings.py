@@ -27,7 +27,11 @@ LOCAL_EMBEDDING_MODEL: Final = "all-MiniLM-L6-v2"
 
 #: Gemini models that no longer answer, which old `.env` files still name (shut down 2025-04 to 2026-12).
 RETIRED_GEMINI_MODELS: Final = ("gemini-pro", "gemini-1.0", "gemini-1.5", "gemini-2.0", "gemini-2.5")
-DEFAULT_CHAT_MODEL: Final = {"openai": "gpt-4.1-nano", "gemini": "gemini-3.5-flash-lite"}
+#: OpenAI models that no longer answer (shut down 2026-10-23, by OpenAI's page on deprecations), by their exact names.
+RETIRED_OPENAI_MODELS: Final = (
+    "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4-turbo-preview", "gpt-4.1-nano", "o1", "o3-mini", "o4-mini",
+)  # fmt: skip
+DEFAULT_CHAT_MODEL: Final = {"openai": "gpt-6-luna", "gemini": "gemini-3.5-flash-lite"}
 DEFAULT_EMBEDDING_MODEL: Final = {"openai": "text-embedding-3-small", "gemini": "gemini-embedding-001"}
 
 #: A comma outside of braces.
@@ -137,6 +141,7 @@ class Settings(BaseSettings):
 
     # Processes
     worker_concurrency: int = Field(default=1, ge=1, le=256, validation_alias="WORKER_CONCURRENCY")
+    worker_alive_file: Path | None = Field(default=None, validation_alias="WORKER_ALIVE_FILE")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", validation_alias="LOG_LEVEL"
     )
@@ -264,7 +269,10 @@ class Settings(BaseSettings):
             retired = not named or named.startswith(RETIRED_GEMINI_MODELS)
             return DEFAULT_CHAT_MODEL["gemini"] if retired else named
         # A server of one's own has its own model names: without one, only its neighbour is asked.
-        return self.openai_chat_model or (None if self.openai_base_url else DEFAULT_CHAT_MODEL["openai"])
+        if self.openai_base_url:
+            return self.openai_chat_model
+        named = self.openai_chat_model or ""
+        return DEFAULT_CHAT_MODEL["openai"] if not named or named in RETIRED_OPENAI_MODELS else named
 
     @property
     def embedding_provider(self) -> Provider:

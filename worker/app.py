@@ -15,7 +15,7 @@ from shared.logging import configure_logging
 from shared.queue import make_celery
 from shared.redis_clients import blocking_redis
 from shared.settings import Settings, load_settings
-from worker import healthcheck, tasks
+from worker import tasks
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,8 @@ def _beat(hostname: str) -> None:
     while not _stopping.is_set():
         try:
             client.set(key, "ready", ex=HEARTBEAT_BELIEVED)
-            healthcheck.ALIVE.touch()
-        except redis.RedisError as error:
+            if settings.worker_alive_file:
+                settings.worker_alive_file.touch()
+        except (redis.RedisError, OSError) as error:
             log.warning("worker.heartbeat_failed", error=type(error).__name__)
         _stopping.wait(HEARTBEAT_SECONDS)

@@ -1,26 +1,25 @@
-"""`python -m worker.healthcheck`: 0 while the worker on this machine takes work, else 1 and one line that says why.
+"""`python -m worker.healthcheck FILE`: 0 while the worker that touches the file takes work, else 1 and why.
 
-For a container's health check, which runs often: it imports nothing that takes time, and asks nobody.
+The file is that of `WORKER_ALIVE_FILE`. For a container's health check, which runs often: it imports nothing that takes
+time, and asks nobody.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
-#: The worker touches it after each heartbeat that Redis has taken. One worker a machine, or a container.
-ALIVE: Final = Path(tempfile.gettempdir()) / "lectern-worker.alive"
 #: Three heartbeats missed.
 BELIEVED_SECONDS: Final = 20
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """The exit code."""
+    [file] = arguments
     try:
-        age = time.time() - ALIVE.stat().st_mtime
+        age = time.time() - Path(file).stat().st_mtime
     except FileNotFoundError:
         sys.stderr.write("the worker has not reached Redis yet\n")
         return 1
@@ -31,4 +30,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

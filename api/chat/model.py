@@ -39,6 +39,9 @@ DRAIN: Final = 0.1
 NEWER_LIMIT: Final = "max_completion_tokens"
 #: The provider that counts tokens at the stream's end if it is asked to, which others refuse.
 OPENAI_HOST: Final = "api.openai.com"
+#: Its models that think before they answer unless they are told not to. The passages are there to be read, not thought
+#: about: a visitor would wait, and the thoughts would use up the answer's tokens.
+THINKING: Final = ("gpt-5.6", "gpt-6")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class OpenAIChatModel:
         )
         self._patience = settings.model_timeout
         self._limit = "max_tokens"
-        self._tells_usage = self._client.base_url.host == OPENAI_HOST
+        self._own_fields = fields_of(self._client.base_url.host, name)
 
     async def close(self) -> None:
         await self._client.close()
@@ -163,18 +166,17 @@ class OpenAIChatModel:
         return await stack.enter_async_context(self._request(prompt, NEWER_LIMIT))
 
     def _request(self, prompt: Prompt, limit: str) -> AbstractAsyncContextManager[AsyncAPIResponse[Any]]:
-        """The request, not yet sent. Only fields that every provider takes."""
+        """The request, not yet sent. Only fields that every provider takes, and the provider's own."""
         from httpx2 import Timeout  # noqa: PLC0415
 
         create = cast(Any, self._client.chat.completions.with_streaming_response.create)
-        usage = {"stream_options": {"include_usage": True}} if self._tells_usage else {}
         request: AbstractAsyncContextManager[AsyncAPIResponse[Any]] = create(
             model=self.name,
             messages=[{"role": message.role, "content": message.content} for message in prompt.messages],
             stream=True,
             timeout=Timeout(self._patience, connect=CONNECT_TIMEOUT),
             **{limit: prompt.answer_tokens},
-            **usage,
+            **self._own_fields,
         )
         return request
 
@@ -209,6 +211,14 @@ class OpenAIChatModel:
     @property
     def _who(self) -> str:
         return f"the model provider at {self._provider.host}"
+
+
+def fields_of(host: str, model: str) -> dict[str, Any]:
+    """What only OpenAI itself takes, and there not every model."""
+    if host != OPENAI_HOST:
+        return {}
+    thinking = {"reasoning_effort": "none"} if model.startswith(THINKING) else {}
+    return {"stream_options": {"include_usage": True}, **thinking}
 
 
 async def _soon(chunks: AsyncIterator[bytes], seconds: float) -> bytes | None:

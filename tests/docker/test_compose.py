@@ -268,6 +268,30 @@ def test_a_port_for_others_needs_a_key_that_somebody_chose(system: Compose) -> N
     assert refused.returncode != 0
     said = system.run("logs", "--no-color", "setup").stdout
     assert "BIND_ADDRESS is 0.0.0.0, which other machines can reach, so ADMIN_API_KEY has to be set" in said
+
+
+def test_a_wrong_setting_is_named_and_once_mended_all_is_well(system: Compose) -> None:
+    system.write_env(ADMIN_API_KEY="short")
+    assert system.run("up", "--detach", check=False).returncode != 0
+    assert "ADMIN_API_KEY: " in system.run("logs", "--no-color", "setup").stdout
+    system.write_env()
+    system.up()
+    assert system.api.get("/health").json()["status"] == "healthy"
+    system.run("down", "--volumes")
+
+
+def test_every_line_of_the_example_file_may_be_uncommented_and_keys_may_change(system: Compose) -> None:
+    lines = (system.clone / ".env.example").read_text().splitlines()
+    example = dict(line.removeprefix("# ").split("=", 1) for line in lines if "=" in line and " " not in line[2:])
+    assert example["REDIS_URL"] == "redis://localhost:6379/0"
+    system.write_env(**{**example, "INGEST_ON_START": "true"})
+    system.up()
+    until(lambda: system.api.get("/health").json()["release"], lambda release: release == 1, seconds=60)
+    system.write_env(**SECRETS, MODEL_PROVIDER="local")
+    system.up()
+    assert system.admin()["X-API-Key"] == SECRETS["ADMIN_API_KEY"]
+    assert any(kind == "citation" for kind, _ in system.ask("How do I change the port?"))
+    assert system.wait_for(system.start_job())["status"] == "completed"
     system.run("down", "--volumes")
 
 

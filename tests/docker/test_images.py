@@ -31,7 +31,7 @@ def test_an_image_is_small(images: Compose, image: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("image", LIMITS)
-def test_an_image_runs_as_nobody_special_without_a_shell(images: Compose, image: str) -> None:
+def test_an_image_starts_its_program_itself_as_a_plain_user(images: Compose, image: str) -> None:
     config = inspect(image)["Config"]
     assert config["User"] == "1000:1000"
     assert config["Healthcheck"]["Test"][0] == "CMD"

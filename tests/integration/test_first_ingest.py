@@ -27,9 +27,15 @@ async def test_all_content_is_asked_for_and_a_worker_is_rung(opened: OpenService
 async def test_an_unfinished_job_is_enough(opened: OpenServices) -> None:
     async with opened() as real:
         services, _, _ = by_hand(real)
+        await services.jobs.create("guide", force=False)
         await ingest_on_start(services)
-        await ingest_on_start(services)
-        assert len(await services.jobs.list()) == 1
+        assert [job.content_path for job in await services.jobs.list()] == ["guide"]
+
+
+async def test_processes_that_start_together_ask_once(opened: OpenServices) -> None:
+    async with opened() as real, opened() as other:
+        await asyncio.gather(ingest_on_start(by_hand(real)[0]), ingest_on_start(by_hand(other)[0]))
+        assert len(await real.jobs.list()) == 1
 
 
 class LateJobs(Jobs):

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.chunk_collections import CollectionSpec
+from shared.errors import ConfigurationError
 from shared.services import open_services
 from shared.settings import Settings
 from tests import by_hand
@@ -127,3 +129,9 @@ def test_the_small_size_refuses_what_takes_a_cluster(stores: Stores, option: str
     )
     assert answer.status_code == 501
     assert "one node" in answer.json()["status"]["error"]
+
+
+async def test_what_the_embedded_engine_cannot_do_is_said_and_not_tried_for_ever(make_settings: MakeSettings) -> None:
+    async with open_services(make_settings(qdrant_shards=3)) as services:
+        with pytest.raises(ConfigurationError, match=r"this Qdrant cannot do what the settings ask of it: .*shard"):
+            await services.store.ensure_collection(CollectionSpec("model", 3, None))

@@ -17,26 +17,24 @@ from worker import healthcheck as of_worker
 
 
 @pytest.fixture
-def alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    file = tmp_path / "alive"
-    monkeypatch.setattr(of_worker, "ALIVE", file)
-    return file
+def alive(tmp_path: Path) -> Path:
+    return tmp_path / "alive"
 
 
 def test_a_worker_that_beats_is_well(alive: Path) -> None:
     alive.touch()
-    assert of_worker.main() == 0
+    assert of_worker.main([str(alive)]) == 0
 
 
 def test_a_worker_that_has_not_beaten_yet_is_not_well(alive: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert of_worker.main() == 1
+    assert of_worker.main([str(alive)]) == 1
     assert "has not reached Redis" in capsys.readouterr().err
 
 
 def test_a_worker_that_has_stopped_beating_is_not_well(alive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alive.touch()
     os.utime(alive, (0, time.time() - 21))
-    assert of_worker.main() == 1
+    assert of_worker.main([str(alive)]) == 1
     assert "21 seconds ago" in capsys.readouterr().err
 
 

@@ -70,7 +70,7 @@ QDRANT_VECTOR_SIZE=3072
 def test_the_openai_book_s_env_file_works_unchanged(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(OPENAI_BOOK)
     settings = load_settings(tmp_path / ".env")
-    assert (settings.provider, settings.chat_model) == ("openai", "gpt-4.1-nano")
+    assert (settings.provider, settings.chat_model) == ("openai", "gpt-6-luna")
     assert settings.embedding_model == "text-embedding-3-small"
     assert (settings.chunk_size, settings.chunk_overlap) == (1000, 200)
     assert settings.content_root == Path("book_content")
@@ -199,3 +199,17 @@ def test_settings_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch)
     with pytest.raises(ValueError, match="frozen"):
         settings.chunk_size = 5
+
+
+@pytest.mark.parametrize(
+    ("named", "used"), [("gpt-4.1-nano", "gpt-6-luna"), ("gpt-4.1-mini", "gpt-4.1-mini"), ("gpt-4o", "gpt-4o")]
+)
+def test_an_openai_model_that_has_retired_is_replaced_by_the_default(
+    monkeypatch: pytest.MonkeyPatch, named: str, used: str
+) -> None:
+    assert load(monkeypatch, OPENAI_API_KEY="k", CHAT_MODEL=named).chat_model == used
+
+
+def test_a_server_of_one_s_own_may_call_its_models_what_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, OPENAI_BASE_URL="http://localhost:1/v1", CHAT_MODEL="gpt-4.1-nano")
+    assert settings.chat_model == "gpt-4.1-nano"

@@ -17,6 +17,11 @@ async def make_plan(services: Services, job: Job, head: Release | None) -> Plan:
     """Compare the content with the newest release. Raises JobFailed if there is nothing to index."""
     content = Content.of(services.settings)
     found = await asyncio.to_thread(content.find, job.content_path)
+    if not found.pages and found.unreadable_folders:
+        raise JobFailed(
+            f"the folder {found.unreadable_folders[0]!r} of the content cannot be listed, and nothing was changed; "
+            "let the worker's user read it, for example with: chmod -R a+rX"
+        )
     if not found.pages and not found.unreadable:
         raise JobFailed(
             f"no .md or .mdx page was found in {job.content_path!r} below the content root, and nothing was changed; "

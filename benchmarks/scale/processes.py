@@ -1,0 +1,57 @@
+"""What a running process uses, read from /proc."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.chat import cpu_seconds
+
+MIB = 1 << 20
+#: Bytes of a block, as stat(2) counts them whatever the file system's own are.
+BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A process's resident memory, in bytes."""
+
+    #: Its own, which has to be there.
+    own: int
+    #: Pages of files that it has mapped, which the system can drop and read again.
+    mapped: int
+
+    @property
+    def resident(self) -> int:
+        return self.own + self.mapped
+
+
+def memory_of(*pids: int) -> Memory:
+    """Of one process, or of a process and its children: what they share is counted once."""
+    rollups = [_rollup(pid) for pid in pids]
+    return Memory(
+        own=sum(each["Pss_Anon"] for each in rollups),
+        mapped=max(each["Rss"] - each["Anonymous"] for each in rollups),
+    )
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Seconds of CPU that the processes have used since they began."""
+    return sum(map(cpu_seconds, pids))
+
+
+def disk_of(folder: Path) -> int:
+    """Bytes that the files of a folder take up: the engine's are sparse, so their lengths say more."""
+    return sum(file.stat().st_blocks * BLOCK for file in folder.rglob("*") if file.is_file())
+
+
+def _rollup(pid: int) -> dict[str, int]:
+    """Bytes by name; of pages that several processes share, `Pss` counts a process's part."""
+    lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
+    return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, _ in map(str.split, lines)}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of them stays below."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
