@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,20 +15,17 @@ from tests.proxy.answers import (
     METRICS,
     assert_is_error,
     came_one_by_one,
-    event_of,
     is_the_proxy_s_own,
     left_of,
     paths_of_the_api,
     status_of,
     words_of,
 )
+from tests.proxy.leaving import assert_leaving_a_silence_stops_the_answer, assert_leaving_an_answer_stops_it
 from tests.proxy.servers import ADMIN_KEY, Api, BreakingServer, Certificate, Proxy, running_caddy
-from tests.system import until
 
 TWENTY_WORDS = "20 words, 0.05 seconds apart"
 QUICK = {"question": "1 words, 0 seconds apart"}
-SILENT_FOR_LONG = {"question": "1 words, 30 seconds apart", "stream": False}
-WITHOUT_END = {"question": "1000 words, 0.05 seconds apart"}
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +55,11 @@ def test_words_reach_the_visitor_one_by_one(
 
 
 def test_a_visitor_who_leaves_stops_the_answer(visitor: httpx.Client, api: Api) -> None:
-    before = len(api.noted("left"))
-    with visitor.stream("POST", "/chat", json=WITHOUT_END) as response:
-        lines = response.iter_lines()
-        next(line for line in lines if event_of(line).get("type") == "chunk")
-    left_at = time.monotonic()
-    until(lambda: len(api.noted("left")) == before + 1, 5, every=0.01)
-    assert api.noted("left")[-1] - left_at < 1
+    assert_leaving_an_answer_stops_it(visitor, api)
 
 
 def test_a_visitor_who_leaves_while_nothing_is_said_stops_the_answer(visitor: httpx.Client, api: Api) -> None:
-    before = len(api.noted("left"))
-    with pytest.raises(httpx.ReadTimeout):
-        visitor.post("/chat", json=SILENT_FOR_LONG, timeout=0.3)
-    left_at = time.monotonic()
-    until(lambda: len(api.noted("left")) == before + 1, 5, every=0.01)
-    assert api.noted("left")[-1] - left_at < 1
+    assert_leaving_a_silence_stops_the_answer(visitor, api)
 
 
 def test_limits_are_kept_for_the_true_client_whatever_it_says(caddy: Proxy) -> None:

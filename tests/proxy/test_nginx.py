@@ -29,6 +29,11 @@ from tests.proxy.answers import (
     words_of,
 )
 from tests.proxy.conftest import StartNginx
+from tests.proxy.leaving import (
+    WITHOUT_END,
+    assert_leaving_a_silence_stops_the_answer,
+    assert_leaving_an_answer_stops_it,
+)
 from tests.proxy.servers import (
     ADMIN_KEY,
     NGINX_SITE,
@@ -45,8 +50,6 @@ from tests.system import until
 
 TWENTY_WORDS = {"question": "20 words, 0.05 seconds apart"}
 QUICK = {"question": "1 words, 0 seconds apart"}
-WITHOUT_END = {"question": "1000 words, 0.05 seconds apart"}
-SILENT_FOR_LONG = {"question": "1 words, 30 seconds apart", "stream": False}
 #: Longer than the pause between two pings, longer than SHORT_PATIENCE.
 SILENT = "2 words, 1.6 seconds apart"
 SHORT_PATIENCE = {"proxy_read_timeout 300s": "proxy_read_timeout 800ms"}
@@ -124,22 +127,11 @@ def test_a_whole_answer_may_take_longer_than_other_requests(start_nginx: StartNg
 
 
 def test_a_visitor_who_leaves_stops_the_answer(visitor: httpx.Client, api: Api) -> None:
-    before = len(api.noted("left"))
-    with visitor.stream("POST", "/chat", json=WITHOUT_END) as response:
-        lines = response.iter_lines()
-        next(line for line in lines if event_of(line).get("type") == "chunk")
-    left_at = time.monotonic()
-    until(lambda: len(api.noted("left")) == before + 1, 5, every=0.01)
-    assert api.noted("left")[-1] - left_at < 1
+    assert_leaving_an_answer_stops_it(visitor, api)
 
 
 def test_a_visitor_who_leaves_while_nothing_is_said_stops_the_answer(visitor: httpx.Client, api: Api) -> None:
-    before = len(api.noted("left"))
-    with pytest.raises(httpx.ReadTimeout):
-        visitor.post("/chat", json=SILENT_FOR_LONG, timeout=0.3)
-    left_at = time.monotonic()
-    until(lambda: len(api.noted("left")) == before + 1, 5, every=0.01)
-    assert api.noted("left")[-1] - left_at < 1
+    assert_leaving_a_silence_stops_the_answer(visitor, api)
 
 
 def test_a_visitor_who_leaves_over_http2_stops_the_answer(nginx: Proxy, api: Api) -> None:
