@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,10 @@ __all__ = ["provider", "provider_server"]
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.register_profile("explore")
 hypothesis.settings.load_profile("same")
+
+# A run in the background is made to ignore Ctrl-C, and so would be every process that a test starts and stops with it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OpenServices = Callable[..., AbstractAsyncContextManager[Services]]
 
