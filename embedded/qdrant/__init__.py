@@ -6,9 +6,9 @@ a condition that it does not offer answers 501 and says so.
 
 Large indexes. Nothing here ever calls the engine's `optimize()`: it holds Python's global lock while it builds a
 graph (26 s for 20,000 vectors), and the whole server would stand still. So every search is an exact scan: complete
-results, about 8 ms at 100,000 vectors of 384 dimensions. Index hints (`hnsw_config`, `quantization_config`,
-`optimizers_config`, search `params` such as `hnsw_ef`) are accepted and shown, and change nothing. A site that
-outgrows the scan moves to a Qdrant server; its code does not change.
+results, and a cost that grows with the index: `benchmarks/README.md` has it, under Scale. Index hints (`hnsw_config`,
+`quantization_config`, `optimizers_config`, search `params` such as `hnsw_ef`) are accepted and shown, and change
+nothing. A site that outgrows the scan moves to a Qdrant server; its code does not change.
 
 Durability. The engine's write-ahead log keeps every acknowledged write through `kill -9`. Power loss is another
 matter: see `embedded.qdrant.flusher`.
