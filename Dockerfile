@@ -17,6 +17,18 @@ RUN /uv/bin/uv pip install --quiet --python /uv/bin/python --no-deps --no-build-
     && sed -i '1s|.*|#!/venv/bin/python|' /app/bin/lectern \
     && rm /app/.lock
 
+FROM ${PYTHON} AS git
+# Of git only what fetching over HTTP(S) needs: most of the package is Perl, other commands, and other transports.
+RUN find -L /usr/lib -name '*.so*' >/had \
+    && apt-get update -qq && apt-get install -y -qq --no-install-recommends git >/dev/null \
+    && install -D -t /git/usr/bin /usr/bin/git \
+    && install -D -t /git/usr/lib/git-core /usr/lib/git-core/git-remote-http \
+    && ln -s git-remote-http /git/usr/lib/git-core/git-remote-https \
+    && ln -s /usr/bin/git /git/usr/lib/git-core/git \
+    && ldd /usr/bin/git /usr/lib/git-core/git-remote-http | grep -o '/[^ :]*' | sort -u | while read -r library; do \
+        path=$(readlink -f "$(dirname "$library")")/$(basename "$library"); \
+        grep -qxF "$path" /had || install -D "$library" "/git$path"; done
+
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="lectern" \
       org.opencontainers.image.description="Lectern in one container: API, worker, Flower, Valkey and Qdrant's engine" \
@@ -27,6 +39,7 @@ RUN useradd --uid 1000 --no-create-home --home-dir /tmp lectern \
 ENV PATH=/app/bin:/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     CONTENT_ROOT=/content LECTERN_HOME=/data/lectern
 WORKDIR /app
+COPY --from=git /git /
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 # Your site's Markdown: put it into docs/, or mount it here.

@@ -12,9 +12,10 @@ endif
 BOOTSTRAPPED := .venv/.bootstrapped
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+PEERS := .venv-bench/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check lint types unit contract integration proxy faults test-docker explore lock fmt bench clean
+.PHONY: help install up test check lint types unit contract integration proxy faults chaos test-docker explore lock fmt bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ integration: ## Run the tests with real processes
 proxy: ## Run the tests behind a real nginx
 faults: ## Run the tests that kill processes
 
+chaos: $(DEV) ## Kill hundreds of processes under a running ingest: make chaos CHAOS="--seed 1 2 --kills 200"; takes half an hour
+	@$(BIN)/python -m tests.faults --write benchmarks/chaos.md $(CHAOS)
+
 test-docker: $(DEV) ## Build the images and run everything under Docker Compose; needs a Docker engine
 	@docker info >/dev/null 2>&1 || { echo "no Docker engine answers; start one, or as root: tests/docker/engine start" >&2; exit 2; }
 	@scripts/check docker
@@ -59,12 +63,13 @@ fmt: $(DEV) ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(DEV) ## Measure ingest and chat; benchmarks/README.md has more
-	@$(BIN)/python -m benchmarks.ingest
+bench: $(DEV) $(PEERS) ## Measure chunking, ingest and chat, beside peers; benchmarks/README.md has more
+	@$(PEERS) -m benchmarks.chunking
+	@$(BIN)/python -m benchmarks.ingest --peers $(PEERS)
 	@$(BIN)/python -m benchmarks.chat
 
 # What each image installs: its name, and the extras.
-IMAGES := api:api,local worker:local flower:flower
+IMAGES := api:api,local worker:local,formats flower:flower
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header
 lock: $(DEV) ## Write the requirements anew from pyproject.toml, at the newest versions that it allows
 	@$(COMPILE) --upgrade pyproject.toml --all-extras -o requirements/runtime.txt
@@ -72,10 +77,11 @@ lock: $(DEV) ## Write the requirements anew from pyproject.toml, at the newest v
 	@for image in $(IMAGES); do \
 		$(COMPILE) --no-annotate pyproject.toml --extra $$(echo $$image | sed 's/.*://; s/,/ --extra /g') \
 			-c requirements/runtime.txt -o requirements/$${image%%:*}.txt || exit 1; done
+	@$(COMPILE) --no-annotate pyproject.toml --group bench -c requirements/runtime.txt -o requirements/bench.txt
 	@printf 'uv\nuv-build\n' | $(COMPILE) --no-annotate - -c requirements/dev.txt -o requirements/bootstrap.txt
 
 clean: ## Remove what can be made again; the data in .lectern stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BOOTSTRAPPED): requirements/bootstrap.txt
@@ -89,6 +95,11 @@ $(RUNTIME): requirements/runtime.txt pyproject.toml $(BOOTSTRAPPED)
 	@$(INSTALL) --require-hashes -r requirements/runtime.txt
 	@$(INSTALL) --no-build-isolation --no-deps -e .
 	@touch $@
+
+# The peers, in an environment of their own. Copied: one of them refuses files that are linked.
+$(PEERS): requirements/bench.txt $(BOOTSTRAPPED)
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-bench
+	@$(UV) pip sync --quiet --link-mode copy --require-hashes --python $(PEERS) requirements/bench.txt
 
 $(DEV): requirements/dev.txt $(RUNTIME)
 	@$(INSTALL) --require-hashes -r requirements/dev.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from typing import Any, Final
 
@@ -93,3 +94,11 @@ def test_a_change_of_the_code_makes_one_layer_anew_in_under_a_minute(images: Com
         assert after[:-1] == before[:-1]
         assert after[-1] != before[-1]
         assert seconds < WARM_BUILD_SECONDS
+
+
+@pytest.mark.parametrize("image", ["lectern-worker", "lectern"])
+def test_the_images_that_index_have_a_git_that_fetches_over_https(images: Compose, image: str) -> None:
+    asked = ["docker", "run", "--rm", "--network", "none", image, "git", "ls-remote", "https://127.0.0.1:9/docs.git"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+    # No repository is there; but git has looked, which needs its helper and that one's libraries.
+    assert "Failed to connect to 127.0.0.1 port 9" in done.stderr
