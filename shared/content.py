@@ -14,11 +14,13 @@ MAX_NAME_BYTES: Final = 255
 MAX_PATH_BYTES: Final = 4096
 
 
-def resolve_content_path(root: Path, requested: str, configured: str | None = None) -> Path:
+def resolve_content_path(
+    root: Path, requested: str, configured: str | None = None, endings: tuple[str, ...] = PAGE_ENDINGS
+) -> Path:
     """The folder or page that `requested` names, as an absolute path free of symbolic links.
 
     `requested` is relative to `root`; "" and "." are the root itself. Also accepted: an absolute path inside the root,
-    and one that starts with `configured`, the root as its owner writes it (`./book_content`).
+    and one that starts with `configured`, the root as its owner writes it (`./book_content`). `endings` are a page's.
     Raises InvalidInput if it leads out of the root or cannot be a path, ContentNotFound if nothing is there.
     """
     _refuse_impossible(requested)
@@ -34,9 +36,23 @@ def resolve_content_path(root: Path, requested: str, configured: str | None = No
         )
     if not target.exists():
         raise ContentNotFound(f"There is no {requested!r} in the content folder; paths are relative to it.")
-    if not target.is_dir() and not (target.is_file() and target.suffix.lower() in PAGE_ENDINGS):
-        raise InvalidInput(f"{requested!r} is neither a folder nor a page; pages end in .md or .mdx.")
+    if not target.is_dir() and not (target.is_file() and target.suffix.lower() in endings):
+        raise InvalidInput(
+            f"{requested!r} is neither a folder nor a page; pages end in {', '.join(endings[:-1])} or {endings[-1]}."
+        )
     return target
+
+
+def remote_content_path(requested: str) -> str:
+    """`requested` relative to the root of a source that is not on this machine: "." is all of it.
+
+    Raises InvalidInput if it cannot be a path below a root. Whether something is there shows when it is fetched.
+    """
+    _refuse_impossible(requested)
+    path = PurePosixPath(requested)
+    if path.is_absolute():
+        raise InvalidInput(f"{requested!r} starts at the top of a disk; use a path relative to the source's folder.")
+    return path.as_posix()
 
 
 def _refuse_impossible(requested: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.models import Chunk, Page
-from shared.tokens import count_tokens
+from shared.models import MAX_PLACE_BYTES, Chunk, Page
+from shared.tokens import count_tokens, most_tokens
+from tests.unit.test_tokens import HARD
 from worker.ingestion.chunk import ChunkRules, make_chunks
-from worker.ingestion.markdown import parse_markdown
-from worker.ingestion.split import CHARACTERS_PER_TOKEN
+from worker.ingestion.markdown import Block, Section, parse_markdown
+from worker.ingestion.measure import BYTES_PER_TOKEN
 
 PAGE = Page("guide/a.md", "Page", "https://x.org/docs/guide/a", "r1")
 RULES = ChunkRules()
@@ -37,7 +39,7 @@ def assert_sound(chunk: Chunk, rules: ChunkRules) -> None:
     assert chunk.text == chunk.text.strip("\n").rstrip()
     assert chunk.tokens == count_tokens(chunk.text)
     assert chunk.tokens <= rules.size
-    assert len(chunk.text) <= rules.size * CHARACTERS_PER_TOKEN
+    assert len(chunk.text) <= rules.size * BYTES_PER_TOKEN
     assert listings_are_closed(chunk.text)
     assert chunk.url == PAGE.url + (f"#{chunk.anchor}" if chunk.anchor else "")
 
@@ -236,7 +238,7 @@ def test_a_word_over_the_limit_is_cut_wherever_it_must() -> None:
 def test_endless_words_of_any_script_stay_within_tokens_and_bytes(text: str) -> None:
     chunks = chunks_of(text, RULES)
     assert "".join(chunk.text for chunk in chunks) == text
-    assert max(len(chunk.text.encode()) for chunk in chunks) <= RULES.size * CHARACTERS_PER_TOKEN * 4
+    assert max(len(chunk.text.encode()) for chunk in chunks) <= RULES.size * BYTES_PER_TOKEN * 4
 
 
 def test_parts_of_one_word_are_not_put_together_again() -> None:
@@ -259,7 +261,7 @@ def test_blanks_do_not_make_chunks_large_or_empty() -> None:
 # Listings
 
 
-def listing(lines: int, opener: str = "```python title='a.py'") -> str:
+def listing(lines: int, opener: str = '```python title="a.py"') -> str:
     functions = (f"def f{n}(x):\n    y = x + {n}\n    return y\n" for n in range(lines // 4))
     return opener + "\n" + "\n".join(functions) + "\n```"
 
@@ -277,7 +279,7 @@ def test_a_listing_over_the_limit_is_cut_into_listings_where_the_code_pauses() -
     for chunk in chunks:
         assert chunk.kind == "code"
         first, second, *_ = chunk.text.split("\n")
-        assert first == "```python title='a.py'"
+        assert first == '```python title="a.py"'
         assert second.startswith("def f")
         assert chunk.overlap == 0
     assert re.findall(r"def f(\d+)", "".join(chunk.text for chunk in chunks)) == [str(n) for n in range(30)]
@@ -317,7 +319,8 @@ def test_a_line_of_code_over_the_limit_is_cut_within_listings() -> None:
 
 def test_an_opening_line_over_the_limit_is_cut_as_text() -> None:
     text = "```js " + unique_words(300) + "\ncode\n```"
-    words = [word for chunk in chunks_of(text) for word in chunk.text.split()]
+    section = Section(None, (), (Block("code", f"\n{text}"),))
+    words = [word for chunk in make_chunks(PAGE, [section], SMALL) for word in chunk.text.split()]
     assert [word for word in words if word != "```"] == text.replace("```", "").split()
 
 
@@ -331,6 +334,31 @@ def test_a_listing_of_empty_lines_gives_no_empty_chunks() -> None:
     assert [word for chunk in chunks for word in chunk.text.split() if word != "```"] == ["a", "b"]
 
 
+def test_the_paragraph_before_a_listing_goes_with_it() -> None:
+    code = listing(16)
+    first, second = chunks_of(f"{sentences(5)}\n\n{sentences(2, 5)}\n\n{code}")
+    assert first.text == sentences(5)
+    assert second.text == f"{sentences(2, 5)}\n\n{code}"
+
+
+def test_a_listing_stays_with_its_paragraph_where_both_fit_though_the_chunk_has_its_share() -> None:
+    code = "```\n" + "call()\n" * 8 + "```"
+    first, second = chunks_of(f"{sentences(6)}\n\n{code}\n\n{sentences(3, 6)}")
+    assert first.text == f"{sentences(6)}\n\n{code}"
+    assert second.text == sentences(3, 6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(functions=st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=5), min_size=12, max_size=40))
+def test_code_is_cut_before_outer_lines_alone(functions: list[list[int]]) -> None:
+    bodies = ("\n".join("  " * depth + f"call({depth});" for depth in depths) for depths in functions)
+    chunks = chunks_of(
+        "```js\n" + "\n".join(f"function f{n}() {{\n{body}\n}}" for n, body in enumerate(bodies)) + "\n```"
+    )
+    assert len(chunks) > 1
+    assert all(chunk.text.startswith("```js\nfunction ") for chunk in chunks)
+
+
 # Tables
 
 
@@ -341,6 +369,15 @@ def test_a_table_over_the_limit_is_cut_between_rows_with_its_header() -> None:
     assert len(chunks) > 5
     assert all(chunk.text.startswith(header) and chunk.kind == "table" for chunk in chunks)
     assert [row for chunk in chunks for row in chunk.text.split("\n")[2:]] == rows
+
+
+def test_a_row_over_the_limit_does_not_cost_the_others_their_header() -> None:
+    rows = ["| a | b |", f"| long | {unique_words(150)} |", "| c | d |"]
+    header = "| Name | What |\n|---|---|"
+    chunks = chunks_of("\n".join((header, *rows)))
+    assert all(chunk.text.startswith(header) and chunk.kind == "table" for chunk in chunks)
+    words = [word for chunk in chunks for line in chunk.text.split("\n")[2:] for word in line.split()]
+    assert words == " ".join(rows).split()
 
 
 def test_sixty_thousand_rows_are_cut_with_their_header() -> None:
@@ -427,7 +464,102 @@ def test_no_text_makes_an_unsound_chunk(text: str, rules: ChunkRules) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@given(page=pages(), minimum=st.sampled_from([10, 40]))
+def test_a_chunk_is_small_only_where_its_section_is_or_no_neighbour_has_room(
+    page: tuple[str, list[str]], minimum: int
+) -> None:
+    rules = ChunkRules(size=100, overlap=0, minimum=minimum)
+    chunks = chunks_of(page[0], rules)
+    for before, after in pairwise(chunks):
+        inside_word = re.match(r"y+\b", after.text)
+        if before.trail == after.trail and before.anchor == after.anchor and not inside_word:
+            assert min(before.tokens, after.tokens) >= minimum or before.tokens + after.tokens > rules.size
+
+
+@settings(max_examples=100, deadline=None)
+@given(page=pages())
+def test_lines_of_code_and_rows_of_tables_that_fit_stay_whole(page: tuple[str, list[str]]) -> None:
+    lines = {line for chunk in chunks_of(page[0]) for line in chunk.text.split("\n")}
+    for block in re.findall(r"```js\n(.*?)\n```|k \| v\n--- \| ---\n((?:[^\n]+\n?)*)", page[0], re.DOTALL):
+        for line in "".join(block).split("\n"):
+            assert line in lines or not line.strip()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.one_of(st.text(max_size=3_000), pages().map(lambda page: page[0])),
+    trail=st.lists(st.text(min_size=1, max_size=300).filter(str.strip), max_size=6),
+    limit=st.sampled_from([512, 2_048, 8_191]),
+    size=st.sampled_from([100, 600, 2_000]),
+)
+def test_no_embedded_text_is_longer_than_the_model_reads(text: str, trail: list[str], limit: int, size: int) -> None:
+    section = Section(None, tuple(trail), tuple(block for part in parse_markdown(text) for block in part.blocks))
+    for chunk in make_chunks(PAGE, [section] if section.blocks else [], ChunkRules(size, 20, 10, limit)):
+        assert most_tokens(chunk.embedded_text) <= limit
+        assert chunk.tokens == count_tokens(chunk.text) <= size
+
+
+@pytest.mark.parametrize("limit", [512, 2_048, 8_191])
+@pytest.mark.parametrize("name", HARD)
+def test_what_other_tokenizers_find_hard_fits_their_models_too(name: str, limit: int) -> None:
+    text = HARD[name][0]
+    section = Section(None, (text[:200],), (Block("prose", text),))
+    chunks = make_chunks(PAGE, [section], ChunkRules(2_000, 100, 50, limit))
+    assert all(most_tokens(chunk.embedded_text) <= limit for chunk in chunks)
+    letters = re.sub(r"\s", "", "".join(chunk.text[chunk.overlap :] for chunk in chunks))
+    assert len(letters) >= len(re.sub(r"\s", "", text))
+
+
+def test_usual_text_at_the_usual_size_is_not_cut_shorter_for_any_provider() -> None:
+    text = "\n\n".join(sentences(4, first) for first in range(0, 400, 4))
+    of_any = make_chunks(PAGE, parse_markdown(text), RULES)
+    assert make_chunks(PAGE, parse_markdown(text), ChunkRules(limit=2_048)) == of_any
+
+
+@settings(max_examples=200, deadline=None)
+@given(title=st.text(max_size=2_000), trail=st.lists(st.text(max_size=300), max_size=6))
+def test_a_passage_is_embedded_behind_its_place_whose_end_is_kept(title: str, trail: list[str]) -> None:
+    chunk = Chunk("a.md", title, PAGE.url, None, tuple(trail), "Text.", "prose", 2)
+    assert chunk.embedded_text == f"{chunk.place}\n\nText."
+    assert len(chunk.place.encode()) <= MAX_PLACE_BYTES
+    assert " > ".join(dict.fromkeys((title, *trail))).endswith(chunk.place) or chunk.heading.startswith(chunk.place)
+
+
+@settings(max_examples=100, deadline=None)
 @given(words=st.lists(st.text(min_size=1, max_size=2_000).filter(lambda word: not word.isspace()), max_size=5))
 def test_hard_cuts_of_strange_words_stay_within_the_limit(words: list[str]) -> None:
     for chunk in make_chunks(PAGE, parse_markdown(" ".join(words)), SMALL):
         assert chunk.tokens == count_tokens(chunk.text) <= SMALL.size
+
+
+# Pages that are hard to cut
+
+
+@pytest.mark.parametrize("limit", [None, 512])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 1_000_000,
+        "aB3+" * 100_000,
+        "文" * 200_000,
+        "word " * 100_000,
+        "a\n" * 100_000,
+        "a. " * 100_000,
+        "- item\n" * 50_000,
+        "a\n \n" * 50_000,
+        "1,2,3,abc\n" * 30_000,
+        "".join("  " * depth + "- x\n" for depth in range(600)),
+        "```\n" + ("y" * 100_000 + "\n") * 4 + "```",
+        "|a|b|\n|-|-|\n|" + "x " * 200_000 + "|1|\n|c|d|",
+    ],
+    ids=["line", "base64", "ideographs", "words", "lines", "sentences", "items", "blank lines", "csv", "nested list",
+         "code", "row"],
+)  # fmt: skip
+def test_time_grows_with_the_size_of_a_page_whatever_is_in_it(text: str, limit: int | None) -> None:
+    section = Section(None, (), tuple(block for part in parse_markdown(text) for block in part.blocks))
+    started = time.process_time()
+    chunks = make_chunks(PAGE, [section], ChunkRules(limit=limit))
+    seconds = time.process_time() - started
+    # A tenth of that on an idle machine; what grows with the square takes minutes.
+    assert seconds < 10
+    assert len("".join("".join(chunk.text.split()) for chunk in chunks)) >= len("".join(text.split())) - 12

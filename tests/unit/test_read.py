@@ -3,6 +3,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,63 @@ def test_a_sparse_giant_is_refused_without_reading_it(tmp_path: Path) -> None:
         file.truncate(50 * 2**30)
     with pytest.raises(PageError, match="too large"):
         read_page(tmp_path, "a.md", CAP)
+
+
+def test_a_page_that_grows_while_it_is_read_is_read_as_far_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "a.md"
+    page.write_bytes(b"x" * 100)
+    read = os.read
+
+    def append_and_read(descriptor: int, count: int) -> bytes:
+        with page.open("ab") as file:
+            file.write(b"y" * 100)
+        return read(descriptor, min(count, 7))
+
+    monkeypatch.setattr(os, "read", append_and_read)
+    assert read_page(tmp_path, "a.md", CAP) == b"x" * 100
+
+
+def test_a_page_that_shrinks_while_it_is_read_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "a.md"
+    page.write_bytes(b"x" * 100)
+    read = os.read
+
+    def truncate_and_read(descriptor: int, count: int) -> bytes:
+        os.truncate(page, 10)
+        return read(descriptor, count)
+
+    monkeypatch.setattr(os, "read", truncate_and_read)
+    assert read_page(tmp_path, "a.md", CAP) == b"x" * 10
+
+
+def test_a_socket_is_no_page(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "a.md"))
+        with pytest.raises(PageError, match="cannot be read"):
+            read_page(tmp_path, "a.md", CAP)
+
+
+def test_a_link_to_itself_does_not_hang(tmp_path: Path) -> None:
+    (tmp_path / "a.md").symlink_to(tmp_path / "a.md")
+    (tmp_path / "b").symlink_to(tmp_path / "b")
+    for path in ("a.md", "b/a.md"):
+        with pytest.raises(PageError, match="symbolic link"):
+            read_page(tmp_path, path, CAP)
+
+
+def test_a_name_that_no_disk_takes_is_said_to_be_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(PageError, match="cannot be read"):
+        read_page(tmp_path, f"{'a' * 300}.md", CAP)
+
+
+@pytest.mark.parametrize("name", ["a\nb.md", "<script>.md", "\u202egpj.md", "a\udcffb.md"])
+def test_a_strange_name_is_read_like_any_other(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    assert read_page(tmp_path, name, CAP) == b"x"
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:

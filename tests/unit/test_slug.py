@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from worker.ingestion.dialect import Dialect
 from worker.ingestion.inline import plain_text
-from worker.ingestion.slug import Slugger, slugify, split_explicit_id
+from worker.ingestion.slug import Slugger, Title, heading_ids, slugify, split_explicit_id
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,62 @@ def test_a_headings_text_is_what_a_reader_sees(markdown: str, text: str) -> None
 @pytest.mark.parametrize("hostile", ["[" * 290, "` [a", "**a " * 2, "_a" * 140, "[a](" * 70, "<a " * 90, "![" * 140])
 def test_marks_that_never_close_stay_as_they_are(hostile: str) -> None:
     assert plain_text(hostile) == hostile
+
+
+# What each generator makes of a page's headings
+
+
+def ids(dialect: Dialect, *texts: str) -> list[str]:
+    return heading_ids([Title(*split_explicit_id(text)) for text in texts], dialect)
+
+
+def test_docusaurus_does_not_count_ids_that_an_author_wrote() -> None:
+    assert ids("docusaurus", "Setup", "Setup {#setup-1}", "Setup", "Setup") == [
+        "setup",
+        "setup-1",
+        "setup-1",
+        "setup-2",
+    ]
+
+
+def test_mkdocs_ids_are_those_of_pythons_markdown() -> None:
+    # What `markdown` 3.10 gives with the extensions `toc` and `attr_list`.
+    texts = [
+        "Über uns",
+        "Foo",
+        "Foo",
+        "foo",
+        "Bar { #foo }",
+        "!",
+        "?",
+        "Foo 1",
+        "a_1",
+        "a_1",
+        "a_1",
+        "A -- b  c",
+        "中文",
+    ]
+    assert ids("mkdocs", *texts) == [
+        "uber-uns", "foo_1", "foo_2", "foo_3", "foo", "_1", "_2", "foo-1", "a_1", "a_2", "a_3", "a-b-c", "_3",
+    ]  # fmt: skip
+
+
+def test_mkdocs_ids_make_way_for_one_that_is_written_further_down() -> None:
+    assert ids("mkdocs", "Install", "Later { .cls #install }") == ["install_1", "install"]
+
+
+def test_mdbook_ids_keep_capitals_that_ascii_does_not_have() -> None:
+    texts = ["Über Straßen", "a b  c", "a b  c", "`--passes`: more", "Emoji ⚠️ here", "हिन्दी", "x² Ⓐ", "A {#a-b-}"]
+    assert ids("mdbook", *texts) == [
+        "Über-straßen", "a-b--c", "a-b--c-1", "--passes-more", "emoji--here", "हिनदी", "x²-Ⓐ", "a-b-",
+    ]  # fmt: skip
+
+
+def test_plain_markdown_has_the_ids_of_github() -> None:
+    assert ids("plain", "A & B", "A & B") == ["a--b", "a--b-1"]
+
+
+@pytest.mark.parametrize("dialect", ["docusaurus", "mkdocs", "mdbook"])
+@pytest.mark.parametrize("text", ["Example", "a_1", "!"])
+def test_many_equal_headings_get_as_many_ids(dialect: Dialect, text: str) -> None:
+    assert len(set(ids(dialect, *[text] * 10_000))) == 10_000

@@ -8,13 +8,22 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from shared.local_model import WINDOW
-from shared.tokens import count_tokens
+from shared.tokens import TOKENIZER_FILE, count_tokens
 from shared.windows import SPECIAL_TOKENS, split_windows
 
 TRAIL = "Guide > Install > Linux"
 SENTENCE = "Number {n} opens the valve and waits until the needle stands still. "
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(TOKENIZER_FILE))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def sentences(count: int) -> str:
@@ -110,6 +119,13 @@ def test_an_end_that_the_model_does_not_read_is_kept() -> None:
     assert count_tokens(unread) == 0
     windows = split_windows("0:0", f"0:0: 0:0:0 0000000000ȴ {unread}", 24)
     assert windows[-1].endswith(unread)
+
+
+@settings(max_examples=150, deadline=None)
+@given(trail=st.text(max_size=100), text=st.lists(st.text(max_size=40), max_size=60).map(" ".join))
+def test_the_models_own_tokenizer_finds_no_window_too_long(tokenizer: Tokenizer, trail: str, text: str) -> None:
+    for window in split_windows(trail, text, WINDOW):
+        assert len(tokenizer.encode(window).ids) <= WINDOW
 
 
 @settings(max_examples=150, deadline=None)

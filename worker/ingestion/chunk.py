@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-from shared.models import Chunk, Heading, Page, Part
-from shared.tokens import count_tokens
+from shared.models import Chunk, Heading, Page, Part, place_of
 from worker.ingestion.markdown import Block, Section
+from worker.ingestion.measure import Measure
 from worker.ingestion.routes import anchored
-from worker.ingestion.split import Piece, fits, majority, split_blocks
+from worker.ingestion.split import Piece, majority, split_blocks
 
 #: Longer sections are taken for too large and go through splitting, which counts their parts: counting them as a whole
 #: first would be for nothing, since real text has 3 to 4. A rare one that does fit comes back in one piece.
@@ -28,6 +28,8 @@ class ChunkRules:
     overlap: int = 100
     #: Smaller sections are joined to neighbours where that makes sense.
     minimum: int = 50
+    #: Tokens of its own that the embedding model reads of a chunk and its place; None for a model that reads windows.
+    limit: int | None = None
 
 
 def make_chunks(page: Page, sections: Sequence[Section], rules: ChunkRules) -> tuple[Chunk, ...]:
@@ -36,25 +38,28 @@ def make_chunks(page: Page, sections: Sequence[Section], rules: ChunkRules) -> t
     A chunk's own heading is in its `trail`, not in its `text`; the headings of sections that were joined to it stand in
     the text, where they were.
     """
-    passages = _join_small(list(_passages(sections, rules.size)), rules)
-    return tuple(chunk for passage in passages for chunk in _chunks_of(page, passage, rules))
+    passages = _join_small(list(_passages(page, sections, rules)), rules)
+    return tuple([chunk for passage in passages for chunk in _chunks_of(page, passage, rules)])
 
 
 class _Passage:
     """A section, and the small ones that were joined to it."""
 
-    __slots__ = ("blocks", "carried", "first", "joined", "length", "tokens")
+    __slots__ = ("blocks", "carried", "first", "joined", "measure", "text", "tokens", "weight")
 
-    def __init__(self, section: Section, carried: tuple[Heading, ...], size: int) -> None:
+    def __init__(self, section: Section, carried: tuple[Heading, ...], measure: Measure) -> None:
         self.first = section
         #: Headings in front of this one that have no text of their own, and this one's.
         self.carried = carried
-        self.blocks = list(section.blocks)
+        self.measure = measure
+        self.blocks: Sequence[Block] = section.blocks
         #: Which block begins with the heading of which joined section.
         self.joined: list[tuple[int, Section]] = []
-        text = section.text
-        self.length = len(text)
-        self.tokens = count_tokens(text) if self.length <= size * CHARACTERS_PER_TOKEN_AT_MOST else size + 1
+        self.text = section.blocks[0].text if len(section.blocks) == 1 else section.text
+        if len(self.text) <= measure.size * CHARACTERS_PER_TOKEN_AT_MOST:
+            self.tokens, self.weight = measure.weigh(self.text)
+        else:
+            self.tokens = self.weight = measure.size + 1
 
     def belongs_to(self, other: _Passage) -> bool:
         """Whether it stands beside `other`'s heading, under the same parent, or below it."""
@@ -62,39 +67,44 @@ class _Passage:
         below = len(mine.trail) > len(theirs.trail) and mine.trail[: len(theirs.trail)] == theirs.trail
         return below or (theirs.heading is not None and mine.trail[:-1] == theirs.trail[:-1])
 
-    def join(self, other: _Passage, size: int) -> bool:
+    def join(self, other: _Passage) -> bool:
         """Append `other` with its headings, if both fit into one chunk."""
+        if self.tokens + other.tokens > self.measure.size:
+            return False
         headings = "".join(f"\n\n{'#' * heading.level} {heading.text}" for heading in other.carried)
         ours, theirs = _without_blank_end(self.blocks), _without_blank_start(other.blocks)
-        tokens = self.tokens + count_tokens(headings) + other.tokens
-        length = self.length + len(headings) + other.length + len("\n\n")
-        if not fits(tokens, length, size):
+        blocks = [*ours, Block("prose", headings), *theirs]
+        text = "".join([block.text for block in blocks])
+        tokens, weight = self.measure.weigh(text)
+        if weight > self.measure.size:
             return False
         start = len(ours)
-        self.blocks = [*ours, Block("prose", headings), *theirs]
         self.joined += [(start, other.first), *((start + 1 + at, section) for at, section in other.joined)]
-        self.tokens, self.length = tokens, length
+        self.blocks, self.text, self.tokens, self.weight = blocks, text, tokens, weight
         return True
 
 
-def _without_blank_end(blocks: list[Block]) -> list[Block]:
+def _without_blank_end(blocks: Sequence[Block]) -> list[Block]:
     return [*blocks[:-1], blocks[-1]._replace(text=blocks[-1].text.rstrip())] if blocks else []
 
 
-def _without_blank_start(blocks: list[Block]) -> list[Block]:
+def _without_blank_start(blocks: Sequence[Block]) -> list[Block]:
     """One blank line between a heading and its text, however many the page has."""
     return [blocks[0]._replace(text="\n\n" + blocks[0].text.lstrip("\n")), *blocks[1:]] if blocks else []
 
 
-def _passages(sections: Sequence[Section], size: int) -> Iterator[_Passage]:
+def _passages(page: Page, sections: Sequence[Section], rules: ChunkRules) -> Iterator[_Passage]:
     """One for each section; a heading directly above another one lives on in the trails below it."""
+    measure = Measure.of(rules.size, None, "")
     carried: tuple[Heading, ...] = ()
     for section, following in zip_longest(sections, sections[1:]):
         if section.heading is not None:
             carried = (*carried, section.heading)
         if not section.blocks and following is not None and len(following.trail) > len(section.trail):
             continue
-        yield _Passage(section, carried, size)
+        if rules.limit is not None:
+            measure = Measure.of(rules.size, rules.limit, place_of(page.title, section.trail))
+        yield _Passage(section, carried, measure)
         carried = ()
 
 
@@ -108,12 +118,12 @@ def _join_small(passages: list[_Passage], rules: ChunkRules) -> list[_Passage]:
         last = together[-1] if together else None
         small = passage.tokens < rules.minimum
         wanting = last is not None and last.tokens < rules.minimum
-        if not (last and small and wanting and passage.belongs_to(last) and last.join(passage, rules.size)):
+        if not (last and small and wanting and passage.belongs_to(last) and last.join(passage)):
             together.append(passage)
     kept: list[_Passage] = []
     for passage in together:
         small = passage.tokens < rules.minimum
-        if not (kept and small and passage.belongs_to(kept[-1]) and kept[-1].join(passage, rules.size)):
+        if not (kept and small and passage.belongs_to(kept[-1]) and kept[-1].join(passage)):
             kept.append(passage)
     return kept
 
@@ -122,26 +132,18 @@ def _chunks_of(page: Page, passage: _Passage, rules: ChunkRules) -> Iterator[Chu
     heading = passage.first.heading
     anchor = heading.anchor if heading else None
     url = anchored(page.url, anchor)
-    parts = tuple(_parts_of(page, passage))
-    for piece in _pieces_of(passage, rules):
+    parts = tuple(_parts_of(page, passage)) if passage.joined else ()
+    trail = passage.first.trail
+    for kind, text, tokens, overlap in _pieces_of(passage, rules):
         yield Chunk(
-            path=page.path,
-            page_title=page.title,
-            url=url,
-            anchor=anchor,
-            trail=passage.first.trail,
-            text=piece.text,
-            kind=piece.kind,
-            tokens=piece.tokens,
-            overlap=piece.overlap,
-            parts=parts,
+            page.path, page.title, url, anchor, trail, text, kind, tokens, overlap, parts, page.version, page.locale
         )
 
 
 def _parts_of(page: Page, passage: _Passage) -> Iterator[Part]:
     """Where the joined sections begin. A passage that has some is one chunk: they were joined because they fit."""
     texts = [block.text for block in passage.blocks]
-    leading = len("".join(texts)) - len("".join(texts).lstrip("\n"))
+    leading = len(passage.text) - len(passage.text.lstrip("\n"))
     for at, section in passage.joined:
         before = "".join(texts[:at])
         # The block of a heading begins with the blank line in front of it.
@@ -153,9 +155,7 @@ def _parts_of(page: Page, passage: _Passage) -> Iterator[Part]:
 def _pieces_of(passage: _Passage, rules: ChunkRules) -> Iterable[Piece]:
     if not passage.blocks:
         # A heading with nothing under it: it is all there is to find.
-        text = passage.first.trail[-1]
-        return (Piece("prose", text, count_tokens(text)),)
-    if fits(passage.tokens, passage.length, rules.size):
-        text = "".join(block.text for block in passage.blocks).strip("\n").rstrip()
-        return (Piece(majority(passage.blocks), text, passage.tokens),)
-    return split_blocks(passage.blocks, rules.size, rules.overlap, rules.minimum)
+        return split_blocks([Block("prose", passage.first.trail[-1])], passage.measure, rules.overlap, rules.minimum)
+    if passage.weight <= passage.measure.size:
+        return (Piece(majority(passage.blocks), passage.text.strip("\n").rstrip(), passage.tokens),)
+    return split_blocks(passage.blocks, passage.measure, rules.overlap, rules.minimum)

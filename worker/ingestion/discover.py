@@ -1,31 +1,25 @@
-"""Finds the pages of a content folder, by the rules with which Docusaurus finds its own."""
+"""Finds the files of a content folder that look like pages. Which of them are is for the site's profile to say."""
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from shared.content import PAGE_ENDINGS
 from shared.models import PageFault
+from worker.ingestion.globs import floating
 
-#: Docusaurus publishes no partials, and neither tests nor what belongs to them.
-NEVER_PUBLISHED: Final = ("**/_*.md", "**/_*.mdx", "**/_*/**", "**/*.test.*", "**/__tests__/**")
 #: Folders of tools; any folder whose name starts with a dot is one as well.
 TOOL_FOLDERS: Final = frozenset({"node_modules"})
 
 
 @dataclass(frozen=True, slots=True)
 class FileRules:
-    """Which files count, as globs over the path relative to the content root: `**`, `*`, `?`, `{a,b}`.
-
-    A glob without a slash fits at any depth; one that ends in a slash fits everything in that folder.
-    """
+    """Which files count, as globs over the path relative to the content root (`worker.ingestion.globs.floating`)."""
 
     #: Empty means everything.
     include: tuple[str, ...] = ()
@@ -52,15 +46,16 @@ class Discovery:
     unreadable_folders: tuple[str, ...] = ()
 
 
-def discover(root: Path, start: Path, rules: FileRules) -> Discovery:
-    """All pages at or below `start`, a folder or file inside `root` (see `resolve_content_path`).
+def discover(root: Path, start: Path, rules: FileRules, endings: tuple[str, ...] = PAGE_ENDINGS) -> Discovery:
+    """All files that look like pages at or below `start`, a folder or file inside `root` (`resolve_content_path`).
 
-    Symbolic links are never followed. Partials, tests, hidden folders and what the globs leave out are not mentioned.
+    `endings` are in lower case.
+    Symbolic links are never followed. Hidden folders and what the globs leave out are not mentioned.
     """
     files: list[FoundFile] = []
     skipped: list[PageFault] = []
     unreadable: list[str] = []
-    for found in _walk(root, start):
+    for found in _walk(root, start, endings):
         if isinstance(found, FoundFile):
             if is_wanted(found.path, rules):
                 files.append(found)
@@ -72,27 +67,25 @@ def discover(root: Path, start: Path, rules: FileRules) -> Discovery:
 
 
 def is_wanted(path: str, rules: FileRules) -> bool:
-    """Whether a page of that path would be published and the globs let it through."""
-    if _matcher(NEVER_PUBLISHED).fullmatch(path):
+    """Whether the globs let a path through."""
+    if rules.include and not floating(rules.include).match(path):
         return False
-    if rules.include and not _matcher(rules.include).fullmatch(path):
-        return False
-    return not (rules.exclude and _matcher(rules.exclude).fullmatch(path))
+    return not floating(rules.exclude).match(path)
 
 
-def _walk(root: Path, start: Path) -> Iterator[FoundFile | PageFault]:
+def _walk(root: Path, start: Path, endings: tuple[str, ...]) -> Iterator[FoundFile | PageFault]:
     """Depth first, names in code point order. Not recursive: a tree may be deeper than Python's stack."""
     relative = "" if start == root else start.relative_to(root).as_posix()
     if start.is_file():
         yield FoundFile(relative, start.stat().st_size)
         return
-    open_folders = [_entries(start, relative)]
+    open_folders = [_entries(start, relative, endings)]
     while open_folders:
         found = next(open_folders[-1], None)
         if found is None:
             open_folders.pop()
         elif isinstance(found, _Folder):
-            open_folders.append(_entries(found.location, found.path))
+            open_folders.append(_entries(found.location, found.path, endings))
         else:
             yield found
 
@@ -107,7 +100,7 @@ class _UnreadableFolder(PageFault):
     """A fault that hides whatever is below its path."""
 
 
-def _entries(folder: Path, path: str) -> Iterator[FoundFile | PageFault | _Folder]:
+def _entries(folder: Path, path: str, endings: tuple[str, ...]) -> Iterator[FoundFile | PageFault | _Folder]:
     try:
         with os.scandir(folder) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
@@ -117,15 +110,15 @@ def _entries(folder: Path, path: str) -> Iterator[FoundFile | PageFault | _Folde
         )
         return
     for entry in entries:
-        found = _classify(entry, f"{path}/{entry.name}" if path else entry.name)
+        found = _classify(entry, f"{path}/{entry.name}" if path else entry.name, endings)
         if found is not None:
             yield found
 
 
-def _classify(entry: os.DirEntry[str], path: str) -> FoundFile | PageFault | _Folder | None:
+def _classify(entry: os.DirEntry[str], path: str, endings: tuple[str, ...]) -> FoundFile | PageFault | _Folder | None:
     """What an entry is to us; None if nobody would expect it to be a page."""
     hidden = entry.name.startswith(".") or entry.name in TOOL_FOLDERS
-    looks_like_page = entry.name.lower().endswith(PAGE_ENDINGS)
+    looks_like_page = entry.name.lower().endswith(endings)
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:
@@ -161,30 +154,3 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 def _printable(path: str) -> str:
     """The path with bytes that are no UTF-8 shown as U+FFFD; Python holds them as lone surrogates."""
     return os.fsencode(path).decode("utf-8", "replace")
-
-
-@cache
-def _matcher(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(_translate(glob) for glob in globs), re.DOTALL)
-
-
-_GLOB_PARTS: Final = re.compile(r"\*\*/|\*\*|\*|\?|\{[^{}/]*\}|.", re.DOTALL)
-_WILDCARDS: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-
-def _translate(glob: str) -> str:
-    """A glob as a regular expression over a whole path."""
-    glob = glob.removeprefix("./").lstrip("/")
-    if glob.endswith("/"):
-        glob += "**"
-    elif "/" not in glob:
-        glob = f"**/{glob}"
-    return "".join(_translate_part(part) for part in _GLOB_PARTS.findall(glob))
-
-
-def _translate_part(part: str) -> str:
-    if part in _WILDCARDS:
-        return _WILDCARDS[part]
-    if len(part) > 1:
-        return f"(?:{'|'.join(re.escape(choice) for choice in part[1:-1].split(','))})"
-    return re.escape(part)

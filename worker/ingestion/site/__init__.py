@@ -1,0 +1,1 @@
+"""What is published where: which files of a content root are pages, and what their site makes of them."""
