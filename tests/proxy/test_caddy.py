@@ -91,6 +91,14 @@ def test_owner_s_routes_do_not_exist_for_others(caddy: Proxy) -> None:
         assert owner.get("/ingest/status", headers=key).status_code == 200
 
 
+def test_a_code_host_s_webhook_is_let_through_with_a_larger_body(caddy: Proxy) -> None:
+    with caddy.client("127.0.0.4") as host:
+        reply = host.post("/ingest/webhook", content=b" " * 1_000_000, headers={"X-Hub-Signature-256": "sha256=00"})
+    # The API's own words: what it was sent is not looked at, because no secret is set.
+    assert_is_error(reply, "NOT_FOUND")
+    assert not is_the_proxy_s_own(reply)
+
+
 def test_a_body_over_the_limit_is_refused_by_the_proxy_in_the_api_s_words(visitor: httpx.Client) -> None:
     most = Settings.model_fields["max_body_bytes"].default
     json_type = {"Content-Type": "application/json"}

@@ -203,6 +203,14 @@ def test_owner_s_routes_do_not_exist_for_others(nginx: Proxy, start_nginx: Start
         assert two.get("/ingest/status", headers=key).status_code == 200
 
 
+def test_a_code_host_s_webhook_is_let_through_with_a_larger_body(nginx: Proxy) -> None:
+    with nginx.client("127.0.0.2") as host:
+        reply = host.post("/ingest/webhook", content=b" " * 1_000_000, headers={"X-Hub-Signature-256": "sha256=00"})
+    # The API's own words: what it was sent is not looked at, because no secret is set.
+    assert_is_error(reply, "NOT_FOUND")
+    assert not is_the_proxy_s_own(reply)
+
+
 def test_the_chat_page_and_its_files_come_with_the_api_s_headers(visitor: httpx.Client) -> None:
     page = visitor.get("/")
     assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")

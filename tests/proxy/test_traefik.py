@@ -20,8 +20,9 @@ def loaded(name: str) -> dict[str, Any]:
 
 
 def matches(rule: str, path: str) -> bool:
-    exact, prefixes = re.findall(r"Path\(`([^`]+)`\)", rule), re.findall(r"PathPrefix\(`([^`]+)`\)", rule)
-    return path in exact or path.startswith(tuple(prefixes))
+    exact, prefixes = re.findall(r"[^!]Path\(`([^`]+)`\)", rule), re.findall(r"PathPrefix\(`([^`]+)`\)", rule)
+    excepted = re.findall(r"!Path\(`([^`]+)`\)", rule)
+    return path not in excepted and (path in exact or path.startswith(tuple(prefixes)))
 
 
 def test_each_route_of_the_api_is_forwarded_or_kept_inside() -> None:

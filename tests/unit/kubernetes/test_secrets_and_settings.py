@@ -75,11 +75,12 @@ def test_lectern_reads_the_secret_as_a_cluster_mounts_it(
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
     settings = load_settings(None)
     assert settings.redis_address.password == "CHANGE"
-    for secret in (settings.admin_api_key, settings.qdrant_api_key, settings.openai_api_key, settings.gemini_api_key):
+    keys_of_one = (settings.admin_api_key, settings.qdrant_api_key, settings.openai_api_key, settings.gemini_api_key)
+    for secret in (*keys_of_one, settings.webhook_secret):
         assert secret is not None
         assert "CHANGE" in secret.get_secret_value()
     assert len(settings.api_keys) == 2
-    assert len(keys) == 6
+    assert len(keys) == 7
 
 
 def test_every_variable_is_a_setting(rendering: Rendering) -> None:

@@ -8,8 +8,13 @@ from api.main import create_app
 from shared.settings import load_settings
 from tests.unit.kubernetes.rendering import Rendering
 
+#: What the owner does with releases and with jobs.
+OWNERS = {
+    "/releases", "/releases/{number}", "/releases/{number}/activate", "/ingest", "/ingest/status", "/ingest/{job_id}",
+    "/ingest/{job_id}/events", *(f"/ingest/{{job_id}}/{wish}" for wish in ("cancel", "pause", "resume", "retry")),
+}  # fmt: skip
 #: Routes for the owner and for the cluster; every other one is for visitors.
-INSIDE = {"/metrics", "/ingest", "/ingest/status", "/docs", "/healthz", "/readyz"}
+INSIDE = {"/metrics", "/docs", "/healthz", "/readyz", *OWNERS}
 #: What visitors ask for and the description of the API does not list.
 UNLISTED = {"/", "/api/chat", "/static"}
 
