@@ -9,8 +9,8 @@ from importlib.metadata import version
 from typing import BinaryIO
 
 from shared.archive_format import ArchiveWriter, Header, PageGroup
+from shared.clock import now
 from shared.errors import JobFailed, NotFound
-from shared.jobs import now
 from shared.models import FOREVER, Release, StoredPage
 from shared.points import ChunkPoint
 from shared.schema import SCHEMA
@@ -31,7 +31,7 @@ class Exported:
 
 
 async def export_archive(services: Services, stream: BinaryIO, number: int | None, report: Report) -> Exported:
-    """Write one release, or all that are kept.
+    """Write one release, or all that are kept; one that the gate holds back only where it is named.
 
     Raises NotFound if there is none of that number, or none at all, and JobFailed if the index does not hold what the
     releases' records say.
@@ -46,7 +46,7 @@ async def export_archive(services: Services, stream: BinaryIO, number: int | Non
                 schema=SCHEMA,
                 program=version("lectern"),
                 created_at=now(),
-                live=live.number if live in releases and live else releases[-1].number,
+                live=live.number if live and live.number in {r.number for r in releases} else releases[-1].number,
                 releases=releases,
                 collections={each.collection: await services.store.spec_of(each.collection) for each in releases},
             )
@@ -68,7 +68,7 @@ async def export_archive(services: Services, stream: BinaryIO, number: int | Non
 
 
 async def _chosen(services: Services, number: int | None) -> tuple[Release, ...]:
-    releases = await services.releases.all()
+    releases = [r for r in await services.releases.all() if r.state == "published" or r.number == number]
     if not releases:
         raise NotFound("nothing is indexed, so there is nothing to export; run `lectern ingest` first")
     chosen = tuple(release for release in releases if number in (None, release.number))

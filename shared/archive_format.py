@@ -87,7 +87,9 @@ class ArchiveWriter:
         self.chunks = 0
 
     def write_header(self, header: Header) -> None:
-        self._write({"format": FORMAT, "version": VERSION, **asdict(header)})
+        # A file holds states of the docs; how they stand where they come from is no part of it.
+        releases = [{k: v for k, v in asdict(release).items() if k != "state"} for release in header.releases]
+        self._write({"format": FORMAT, "version": VERSION, **asdict(header), "releases": releases})
 
     def write_group(self, group: PageGroup) -> None:
         versions = [{"id": page.id, **page_payload(page)} for page in group.pages]

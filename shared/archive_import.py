@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from shared.archive_format import DAMAGED, ArchiveReader, PageGroup
+from shared.changes import changes_of
 from shared.chunk_collections import CollectionSpec
-from shared.claims import holding
+from shared.claims import Claim, holding
+from shared.clock import now
 from shared.diff import PageDiff, diff_page, remove_page
 from shared.errors import BadArchive, DependencyDown, JobFailed, LeaseLost, LecternError
-from shared.jobs import Claim, new_job_id, now
+from shared.job_records import new_job_id
 from shared.models import Job, JobState, Release, StoredChunk
 from shared.points import ChunkPoint, text_hash_of
 from shared.retention import undo_unpublished, vacuum
@@ -298,8 +300,9 @@ async def _publish(services: Services, held: _Held, build: _Build, tally: _Tally
     head = await services.releases.head()
     if head != build.head:
         raise JobFailed("another release was published meanwhile, and nothing was imported; run the import again")
+    live = await services.releases.live()
     if head is not None and head.collection == build.collection and not tally.pages_changed:
-        return None
+        return None if live and live.number == head.number else await services.releases.publish(head)
     store, source = services.store, build.source
     documents = await store.count(build.collection, "page", build.number)
     chunks = await store.count(build.collection, "chunk", build.number)
@@ -309,9 +312,9 @@ async def _publish(services: Services, held: _Held, build: _Build, tally: _Tally
             f"{source.chunks}; nothing was published. Run the import again"
         )
     release = Release(build.number, build.collection, documents, chunks, held.job.id, now())
+    changes = await changes_of(store, release, live)
     await _require_ours(services, held)
-    await services.releases.publish(release)
-    return release
+    return await services.releases.publish(release, changes.record())
 
 
 async def _finish(services: Services, job: Job, release: Release | None, tally: _Tally | None) -> Job:
@@ -324,10 +327,9 @@ async def _finish(services: Services, job: Job, release: Release | None, tally: 
     number = release.number if release else None
     if release is not None:
         await services.store.point_alias(release.collection)
-    done = await services.jobs.finish(job, JobState.SUCCEEDED, reason, release=number, totals=totals)
-    if release is not None:
+        # Before the job's end, after which the next one may build in a collection that would be dropped.
         await vacuum(services.store, services.releases, release, services.settings.keep_releases)
-    return done
+    return await services.jobs.finish(job, JobState.SUCCEEDED, reason, release=number, totals=totals)
 
 
 def _pages_at(reader: ArchiveReader, release: Release) -> Iterator[PageGroup]:

@@ -28,7 +28,7 @@ class ChunkPoint:
 
 def digest_of(chunk: Chunk) -> str:
     """SHA-256 over everything that is shown of a chunk."""
-    return _sha256(*(f"{name}={value!r}" for name, value in asdict(chunk).items()))
+    return _sha256(*(f"{name}={value!r}" for name, value in _fields(chunk).items()))
 
 
 def text_hash_of(chunk: Chunk) -> str:
@@ -49,8 +49,8 @@ def page_id(path: str, since: int) -> str:
 def chunk_payload(stored: StoredChunk) -> dict[str, Any]:
     """What `chunk_of` reads."""
     return {
-        "record": "chunk", **asdict(stored.chunk), "trail": list(stored.chunk.trail),
-        "parts": [{**asdict(part), "trail": list(part.trail)} for part in stored.chunk.parts],
+        "record": "chunk", **_fields(stored.chunk), "trail": list(stored.chunk.trail),
+        "parts": [{**_fields(part), "trail": list(part.trail)} for part in stored.chunk.parts],
         "digest": stored.digest, "text_hash": stored.text_hash, "since": stored.since, "until": stored.until,
     }  # fmt: skip
 
@@ -69,14 +69,27 @@ def chunk_of(id_: str, payload: Mapping[str, Any]) -> StoredChunk:
         path=p["path"], page_title=p["page_title"], url=p["url"], anchor=p["anchor"], trail=tuple(p["trail"]),
         text=p["text"], kind=p["kind"], tokens=p["tokens"], overlap=p["overlap"],
         parts=tuple(Part(a["start"], a["anchor"], a["url"], tuple(a["trail"])) for a in p["parts"]),
+        # Points that were written before pages had versions and locales hold neither.
+        version=p.get("version", ""), locale=p.get("locale", ""),
     )  # fmt: skip
     return StoredChunk(id_, chunk, p["digest"], p["text_hash"], p["since"], p["until"])
 
 
 def page_of(id_: str, payload: Mapping[str, Any]) -> StoredPage:
     p = payload
-    page = Page(path=p["path"], title=p["title"], url=p["url"], revision=p["revision"])
+    page = Page(
+        path=p["path"], title=p["title"], url=p["url"], revision=p["revision"],
+        version=p.get("version", ""), locale=p.get("locale", ""),
+    )  # fmt: skip
     return StoredPage(id_, page, tuple(p["chunk_ids"]), p["since"], p["until"])
+
+
+def _fields(value: Chunk | Part) -> dict[str, Any]:
+    """As `dataclasses.asdict`, which takes ten times as long: it copies what needs no copy."""
+    found = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if "parts" in found:
+        found["parts"] = tuple(map(_fields, found["parts"]))
+    return found
 
 
 def _sha256(*parts: str) -> str:

@@ -6,24 +6,30 @@ record and the live pointer, so everything a reader sees flips at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from typing import Any, Final, Literal
-from uuid import uuid5
+from uuid import uuid4, uuid5
 
 from qdrant_client import AsyncQdrantClient
 from qdrant_client import models as q
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from shared.errors import NotFound
+from shared.errors import NotFound, ReleaseGone
 from shared.models import SERVERS_CHOICE, Placement, Release
 from shared.points import NAMESPACE
 from shared.qdrant_errors import qdrant_errors, waiting_visitor
 from shared.schema import Schema, records_name
 
-Kind = Literal["job", "release", "live"]
+#: `changes`: what a release's pages differ in from those of the one before. `pin`: a release that is being made live.
+#: `turn`: which job waits for a content path. `wish`: what the owner wants of a job that runs.
+Kind = Literal["job", "release", "live", "changes", "pin", "turn", "wish"]
 #: Records a request reads.
 READ_BATCH: Final = 500
+#: Making a release live takes a few requests. A pin that is older was left by a process that died.
+PIN_SECONDS: Final = 120
 #: A collection wants at least one vector name; no record ever has a vector.
 NO_VECTOR: Final = "none"
 
@@ -54,6 +60,22 @@ class Records:
         with qdrant_errors():
             await self._client.upsert(self.collection, points=points, wait=True, ordering=ordering)
 
+    async def insert(self, kind: Kind, key: str, payload: Mapping[str, Any]) -> None:
+        """Write a record unless there is one: of many that try at once, one succeeds. Who, `get` tells."""
+        await self._put_if(kind, key, payload, update_mode=q.UpdateMode.INSERT_ONLY)
+
+    async def replace(self, kind: Kind, key: str, payload: Mapping[str, Any], **among: Sequence[str]) -> None:
+        """Write a record anew if its fields are among these values just then; if not, or without one, do nothing."""
+        condition = q.Filter(must=[q.FieldCondition(key=n, match=q.MatchAny(any=list(v))) for n, v in among.items()])
+        await self._put_if(kind, key, payload, update_mode=q.UpdateMode.UPDATE_ONLY, update_filter=condition)
+
+    async def _put_if(self, kind: Kind, key: str, payload: Mapping[str, Any], **condition: Any) -> None:
+        await self._ensure()
+        point = q.PointStruct(id=_id(kind, key), vector={}, payload={**payload, "record": kind, "key": key})
+        strong = q.WriteOrdering.STRONG
+        with qdrant_errors():
+            await self._client.upsert(self.collection, points=[point], wait=True, ordering=strong, **condition)
+
     async def get(self, kind: Kind, key: str) -> dict[str, Any] | None:
         async with waiting_visitor():
             await self._schema.check()
@@ -65,8 +87,8 @@ class Records:
                 raise
         return dict(found[0].payload or {}) if found else None
 
-    async def all(self, kind: Kind, **among: Sequence[str]) -> list[dict[str, Any]]:
-        """Every record of a kind whose fields are among these values."""
+    async def all(self, kind: Kind, payload: bool | list[str] = True, **among: Sequence[str]) -> list[dict[str, Any]]:
+        """Every record of a kind whose fields are among these values; with `payload`, only these fields of it."""
         await self._ensure()
         values = {"record": [kind], **among}
         condition = q.Filter(
@@ -77,7 +99,7 @@ class Records:
         while True:
             with qdrant_errors():
                 records, offset = await self._client.scroll(
-                    self.collection, scroll_filter=condition, limit=READ_BATCH, offset=offset, with_payload=True
+                    self.collection, scroll_filter=condition, limit=READ_BATCH, offset=offset, with_payload=payload
                 )
             found += [dict(record.payload or {}) for record in records]
             if offset is None:
@@ -87,6 +109,15 @@ class Records:
         ids: list[Any] = [_id(kind, key) for key in keys]
         with qdrant_errors():
             await self._client.delete(self.collection, points_selector=q.PointIdsList(points=ids), wait=True)
+
+    async def delete_if(self, kind: Kind, key: str, **is_: str) -> None:
+        """Delete a record if its fields have these values just then."""
+        await self._ensure()
+        has_id = q.HasIdCondition(has_id=[_id(kind, key)])
+        condition = [q.FieldCondition(key=name, match=q.MatchValue(value=value)) for name, value in is_.items()]
+        selector = q.FilterSelector(filter=q.Filter(must=[has_id, *condition]))
+        with qdrant_errors():
+            await self._client.delete(self.collection, points_selector=selector, wait=True)
 
     async def _ensure(self) -> None:
         """Make the collection unless it is there, and bring what is there up to this version's schema."""
@@ -117,7 +148,7 @@ class Records:
 
 
 class Releases:
-    """Which release is live, and which there are."""
+    """Which release is live, which there are, and what each has changed."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -131,25 +162,89 @@ class Releases:
         """The newest release, live or not: what the next one is built upon."""
         return max(await self.all(), key=lambda release: release.number, default=None)
 
-    async def all(self) -> list[Release]:
-        """Every kept release, oldest first."""
-        return sorted((_release(r) for r in await self._records.all("release")), key=lambda r: r.number)
+    async def all(self, *, leaving: bool = False) -> list[Release]:
+        """Every kept release, oldest first; with `leaving`, those too that are just being dropped."""
+        found = map(_release, await self._records.all("release"))
+        return sorted((r for r in found if leaving or r.state != "leaving"), key=lambda release: release.number)
 
     async def get(self, number: int) -> Release:
+        """One release. Raises NotFound, with the numbers that there are, and ReleaseGone for one that is leaving."""
         record = await self._records.get("release", str(number))
         if record is None:
-            raise NotFound(f"there is no release {number}")
-        return _release(record)
+            kept = ", ".join(str(release.number) for release in await self.all())
+            raise NotFound(f"there is no release {number}; " + (f"kept: {kept}" if kept else "nothing is indexed yet"))
+        release = _release(record)
+        if release.state == "leaving":
+            raise ReleaseGone(f"release {number} is being dropped, because newer ones have taken its place")
+        return release
 
-    async def publish(self, release: Release) -> None:
-        """Make a finished release the live one, in one write."""
+    async def publish(self, release: Release, changes: Mapping[str, Any] | None = None) -> Release:
+        """Make a finished release the live one, in one write. Returns it as it is now recorded.
+
+        changes: what it has changed, ready for JSON; None leaves what is recorded as it is.
+        """
+        release = replace(release, state="published")
         payload = asdict(release)
-        await self._records.put(("release", str(release.number), payload), ("live", "live", payload), strong=True)
+        key = str(release.number)
+        recorded: list[tuple[Kind, str, Mapping[str, Any]]] = [] if changes is None else [("changes", key, changes)]
+        await self._records.put(("release", key, payload), ("live", "live", payload), *recorded, strong=True)
+        return release
+
+    async def hold(self, release: Release, changes: Mapping[str, Any]) -> Release:
+        """Record a finished release without making it live. Returns it as it is now recorded."""
+        release = replace(release, state="held")
+        key = str(release.number)
+        await self._records.put(("release", key, asdict(release)), ("changes", key, changes), strong=True)
+        return release
+
+    async def save_changes(self, number: int, changes: Mapping[str, Any]) -> None:
+        """Replace what is recorded of a release's changes."""
+        await self._records.put(("changes", str(number), changes))
+
+    async def changes(self, number: int) -> Mapping[str, Any] | None:
+        """What a release has changed; None where that was not recorded, as by older versions."""
+        return await self._records.get("changes", str(number))
+
+    async def change_totals(self) -> dict[int, Mapping[str, int]]:
+        """How many pages each release has changed, without their names, by its number."""
+        records = await self._records.all("changes", payload=["key", "totals"])
+        return {int(record["key"]): record["totals"] for record in records}
+
+    # Dropping: `mark_leaving` and `pinned` are the two flags by which a release is never dropped while it is made live.
+    # Each side raises its own and only then looks at the other's, so at least one of them sees the other and stops.
+
+    @asynccontextmanager
+    async def pinned(self, number: int) -> AsyncIterator[None]:
+        """Nobody drops this release meanwhile, unless that has begun already: look at its state inside."""
+        key = f"{number} {uuid4().hex}"
+        await self._records.put(("pin", key, {"number": number, "at": time.time()}))
+        try:
+            yield
+        finally:
+            await self._records.delete("pin", [key])
+
+    async def pins(self) -> set[int]:
+        """The releases that are being made live at this moment."""
+        found = await self._records.all("pin")
+        stale = [pin["key"] for pin in found if time.time() - pin["at"] > PIN_SECONDS]
+        if stale:
+            await self._records.delete("pin", stale)
+        return {pin["number"] for pin in found if pin["key"] not in stale}
+
+    async def mark_leaving(self, releases: Sequence[Release]) -> None:
+        await self.save([replace(release, state="leaving") for release in releases])
+
+    async def save(self, releases: Sequence[Release]) -> None:
+        """Write the records of releases as they are given, all in one request."""
+        if releases:
+            await self._records.put(*(("release", str(release.number), asdict(release)) for release in releases))
 
     async def forget(self, releases: Sequence[Release]) -> None:
         """Drop the records of releases whose chunks are vacuumed."""
-        if releases:
-            await self._records.delete("release", [str(release.number) for release in releases])
+        keys = [str(release.number) for release in releases]
+        if keys:
+            await self._records.delete("changes", keys)
+            await self._records.delete("release", keys)
 
 
 def _id(kind: Kind, key: str) -> str:
@@ -160,4 +255,5 @@ def _release(payload: Mapping[str, Any]) -> Release:
     return Release(
         number=payload["number"], collection=payload["collection"], documents=payload["documents"],
         chunks=payload["chunks"], job_id=payload["job_id"], created_at=payload["created_at"],
+        state=payload.get("state", "published"),
     )  # fmt: skip

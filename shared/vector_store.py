@@ -7,13 +7,15 @@ a reader of a published release can see. `shared.points` has what a point holds.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
+from pydantic_core import to_json
 from qdrant_client import models as q
 
 from shared.chunk_collections import DENSE, SPARSE, ChunkCollections
-from shared.models import FOREVER, Passage, SparseVector, StoredChunk, StoredPage, Vector, Vectors
+from shared.models import FOREVER, PageFacts, Passage, SparseVector, StoredChunk, StoredPage, Vector, Vectors
 from shared.points import ChunkPoint, chunk_of, chunk_payload, page_of, page_payload
 from shared.qdrant_errors import qdrant_errors, waiting_visitor
 
@@ -29,6 +31,8 @@ PAGE_BATCH: Final = 20
 MATCH_BATCH: Final = 500
 #: Points a scroll request reads with their vectors: each takes some tens of kilobytes here.
 FULL_BATCH: Final = 100
+#: What is read of a page where its passages are not needed.
+PAGE_FACTS: Final = ["path", "title", "url", "revision"]
 Record = Literal["chunk", "page"]
 T = TypeVar("T")
 
@@ -49,6 +53,23 @@ class VectorStore(ChunkCollections):
             condition = _visible("page", release, _any("path", part))
             found |= {page.page.path: page async for page in self._pages(collection, condition)}
         return found
+
+    async def page_facts(self, collection: str, release: int) -> AsyncIterator[PageFacts]:
+        """Every page of a release, in no order: without its passages, which are most of a page's record."""
+        async for record in self._scroll(collection, _visible("page", release), payload=PAGE_FACTS):
+            yield _facts(record)
+
+    async def pages_gained(self, collection: str, before: int, release: int) -> AsyncIterator[PageFacts]:
+        """The versions of pages that a reader of `release` sees, and one of the earlier release `before` does not."""
+        began = q.FieldCondition(key="since", range=q.Range(gt=before))
+        async for record in self._scroll(collection, _visible("page", release, began), payload=PAGE_FACTS):
+            yield _facts(record)
+
+    async def pages_lost(self, collection: str, before: int, release: int) -> AsyncIterator[PageFacts]:
+        """The versions of pages that a reader of the earlier release `before` sees, and one of `release` does not."""
+        ended = q.FieldCondition(key="until", range=q.Range(lte=release))
+        async for record in self._scroll(collection, _visible("page", before, ended), payload=PAGE_FACTS):
+            yield _facts(record)
 
     async def page_at(self, collection: str, release: int, path: str) -> StoredPage | None:
         """One page of a release."""
@@ -140,6 +161,15 @@ class VectorStore(ChunkCollections):
                     known[(record.payload or {})["text_hash"]] = _rows(vectors)
         return known
 
+    async def known_texts(self, collection: str, text_hashes: Sequence[str]) -> set[str]:
+        """Which of these texts `vectors_by_text` would find, without reading their vectors."""
+        known: set[str] = set()
+        for part in _batches(text_hashes, MATCH_BATCH):
+            condition = q.Filter(must=[_equal("record", "chunk"), _any("text_hash", part)])
+            async for record in self._scroll(collection, condition, payload=["text_hash"]):
+                known.add((record.payload or {})["text_hash"])
+        return known
+
     async def touched(self, collection: str, release: int, paths: Sequence[str]) -> tuple[set[str], set[str]]:
         """Ids that building this release has so far written for these pages, and those it has closed."""
         written: set[str] = set()
@@ -151,6 +181,13 @@ class VectorStore(ChunkCollections):
                 target.add(str(record.id))
         return written, closed
 
+    async def touched_paths(self, collection: str, release: int) -> set[str]:
+        """The pages for which building this release has written or closed anything."""
+        condition = q.Filter(should=[_equal("since", release), _equal("until", release)])
+        return {
+            (record.payload or {})["path"] async for record in self._scroll(collection, condition, payload=["path"])
+        }
+
     # Building a release
 
     async def write(self, collection: str, chunks: Sequence[ChunkPoint], pages: Sequence[StoredPage]) -> None:
@@ -158,8 +195,10 @@ class VectorStore(ChunkCollections):
         windowed = bool(chunks) and await self._is_windowed(collection)
         points = [*(_chunk_point(chunk, windowed) for chunk in chunks), *map(_page_point, pages)]
         for part in _batches(points, WRITE_BATCH):
+            # As bytes: to build and inspect the client's models takes several times as long as the write.
+            body: Any = to_json({"points": part})
             with qdrant_errors():
-                await self._client.upsert(collection, points=part, wait=True)
+                await self._client.http.points_api.upsert_points(collection, wait=True, point_insert_operations=body)
 
     async def close(self, collection: str, ids: Sequence[str], release: int) -> None:
         """End these points: readers from `release` on do not see them."""
@@ -187,11 +226,25 @@ class VectorStore(ChunkCollections):
             await self._client.delete(collection, points_selector=q.FilterSelector(filter=born), wait=True)
             await self._client.set_payload(collection, payload={"until": FOREVER}, points=ended, wait=True)
 
-    async def vacuum(self, collection: str, oldest_kept: int) -> None:
-        """Delete what no release from `oldest_kept` on can see."""
-        gone = q.Filter(must=[q.FieldCondition(key="until", range=q.Range(lte=oldest_kept))])
-        with qdrant_errors():
-            await self._client.delete(collection, points_selector=q.FilterSelector(filter=gone), wait=True)
+    async def undo_pages(self, collection: str, release: int, paths: Sequence[str]) -> None:
+        """The same for these pages alone."""
+        written, closed = await self.touched(collection, release, paths)
+        await self.delete(collection, sorted(written))
+        await self.reopen(collection, sorted(closed))
+
+    async def vacuum(self, collection: str, kept: Sequence[int]) -> None:
+        """Delete what no reader of these releases, oldest first, can see. What is newer than all of them stays."""
+        gone = [q.Filter(must=[q.FieldCondition(key="until", range=q.Range(lte=kept[0]))])]
+        for older, newer in pairwise(kept):
+            if newer > older + 1:
+                between = [
+                    q.FieldCondition(key="since", range=q.Range(gt=older)),
+                    q.FieldCondition(key="until", range=q.Range(lte=newer)),
+                ]
+                gone.append(q.Filter(must=[*between]))
+        for condition in gone:
+            with qdrant_errors():
+                await self._client.delete(collection, points_selector=q.FilterSelector(filter=condition), wait=True)
 
     # Scrolling
 
@@ -263,14 +316,15 @@ def _at(oldest: int, newest: int) -> list[q.Condition]:
     ]
 
 
-def _chunk_point(point: ChunkPoint, windowed: bool) -> q.PointStruct:
-    sparse = q.SparseVector(indices=point.sparse.indices, values=point.sparse.values)
-    dense: Any = point.vectors if windowed else point.vectors[0]
-    return q.PointStruct(id=point.stored.id, vector={DENSE: dense, SPARSE: sparse}, payload=chunk_payload(point.stored))
+def _chunk_point(point: ChunkPoint, windowed: bool) -> dict[str, Any]:
+    """As the body of an upsert has it."""
+    sparse = {"indices": point.sparse.indices, "values": point.sparse.values}
+    dense = point.vectors if windowed else point.vectors[0]
+    return {"id": point.stored.id, "vector": {DENSE: dense, SPARSE: sparse}, "payload": chunk_payload(point.stored)}
 
 
-def _page_point(stored: StoredPage) -> q.PointStruct:
-    return q.PointStruct(id=stored.id, vector={}, payload=page_payload(stored))
+def _page_point(stored: StoredPage) -> dict[str, Any]:
+    return {"id": stored.id, "vector": {}, "payload": page_payload(stored)}
 
 
 def _chunk(record: q.Record | q.ScoredPoint) -> StoredChunk:
@@ -279,6 +333,11 @@ def _chunk(record: q.Record | q.ScoredPoint) -> StoredChunk:
 
 def _page(record: q.Record) -> StoredPage:
     return page_of(str(record.id), record.payload or {})
+
+
+def _facts(record: q.Record) -> PageFacts:
+    payload = record.payload or {}
+    return PageFacts(payload["path"], payload["title"], payload["url"], payload["revision"])
 
 
 def _full_chunk(record: q.Record) -> ChunkPoint:

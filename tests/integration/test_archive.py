@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from shared.points import ChunkPoint
 from shared.queue import PLAN_TASK
 from shared.reconcile import reconcile
 from shared.releases import Releases
+from shared.rollback import activate
 from shared.schema import SCHEMA
 from shared.services import Services
 from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest
@@ -240,6 +241,51 @@ async def test_releases_beyond_the_number_to_keep_are_vacuumed_by_an_import_too(
     assert all(until > 4 for _, until in (await site.first.everything()).values())
 
 
+async def test_a_release_that_is_held_back_is_exported_only_where_it_is_named(site: Site) -> None:
+    first = site.first
+    site.write("intro.md", "# Intro\n\nThe text of the second release.\n")
+    await ingest(first.services)
+    release = await first.services.releases.get(2)
+    await first.services.releases.publish(await first.services.releases.get(1))
+    await first.services.releases.hold(release, {})
+    exported = (await first.export_with_counts())[1]
+    assert [each.number for each in exported.releases] == [1]
+    job = await site.second.import_(await first.export(2))
+    assert job.state is JobState.SUCCEEDED
+    live = await site.second.services.releases.live()
+    assert live is not None
+    assert live.state == "published"
+
+
+async def test_an_import_of_what_is_the_newest_release_ends_a_rollback(site: Site) -> None:
+    first = site.first
+    site.write("intro.md", "# Intro\n\nThe text of the second release.\n")
+    await ingest(first.services)
+    archive = await first.export(2)
+    await activate(first.store, first.services.releases, 1)
+    job = await first.import_(archive)
+    assert (job.reason, job.release) == ("release 2 is live, from site.lectern", 2)
+    live = await first.services.releases.live()
+    assert live is not None
+    assert live.number == 2
+
+
+async def test_an_import_records_what_it_has_changed(site: Site) -> None:
+    archive = await site.first.export()
+    site.write("intro.md", "# Intro\n\nThe text of the second release.\n")
+    await ingest(site.first.services)
+    await site.first.import_(archive)
+    changes = await site.first.services.releases.changes(3)
+    assert changes is not None
+    assert changes["base"] == 2
+    assert [page["path"] for page in changes["changed"]] == ["intro.md"]
+
+
+async def test_a_file_says_nothing_of_how_its_releases_stand(site: Site) -> None:
+    header = json.loads(lines_of(await site.first.export())[0])
+    assert set(header["releases"][0]) == {"number", "collection", "documents", "chunks", "job_id", "created_at"}
+
+
 async def test_an_export_of_nothing_is_refused(site: Site) -> None:
     with pytest.raises(NotFound, match="nothing is indexed"):
         await site.second.export()
@@ -445,7 +491,7 @@ async def abandoned(site: Site) -> Job:
 class Unpublishable(Releases):
     """Releases that cannot be published: the process ends there, as if it were killed."""
 
-    async def publish(self, release: Release) -> None:
+    async def publish(self, release: Release, changes: Mapping[str, Any] | None = None) -> Release:
         raise Killed(release)
 
 

@@ -21,8 +21,8 @@ from shared.archive_format import ArchiveReader
 from shared.archive_import import Request, import_archive
 from shared.bm25 import Bm25Encoder
 from shared.chunk_collections import CollectionSpec
+from shared.clock import now
 from shared.errors import SchemaTooNew
-from shared.jobs import now
 from shared.models import FOREVER, Chunk, JobState
 from shared.points import NAMESPACE, chunk_id, digest_of, page_id, text_hash_of
 from shared.queue import PLAN_TASK
