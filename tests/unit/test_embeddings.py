@@ -15,15 +15,19 @@ from typing import Any
 import pytest
 
 from shared import embeddings
-from shared.embedding_batches import LIMITS, Limits, pack
+from shared.embedding_batches import LIMITS, BatchLimits, ProviderLimits, TokenScale, pack, size_of
+from shared.embedding_replies import rows
 from shared.embeddings import OpenAIEmbedder, make_client
 from shared.errors import (
     ConfigurationError,
     EmbeddingRejected,
+    MustWait,
     ProviderError,
     ProviderMalformed,
     ProviderUnavailable,
 )
+from shared.pacing import Pacer
+from shared.pacing_rules import PaceLimits
 from tests.stand_in.control import Provider
 from tests.stand_in.embeddings import vector_of
 from tests.stand_in.plan import step
@@ -91,7 +95,7 @@ async def test_a_server_that_is_not_openai_is_asked_for_floats(probed: OpenAIEmb
 
 
 async def test_base64_vectors_are_read(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LIMITS, "127.0.0.1", Limits(items=2048, tokens=200_000, base64=True))
+    monkeypatch.setitem(LIMITS, "127.0.0.1", ProviderLimits(items=2048, tokens=300_000, base64=True))
     async with embedder_at(provider.base_url) as embedder:
         vector = await embedder.embed_query("weigh anchor")
     assert provider.stats().embeddings.bodies[0]["encoding_format"] == "base64"
@@ -132,34 +136,70 @@ async def test_a_blank_text_is_never_sent(embedder: OpenAIEmbedder, provider: Pr
 
 
 def test_a_request_holds_no_more_texts_than_the_provider_takes() -> None:
-    assert [len(span) for span in pack(["text"] * 205, items=100, tokens=10_000)] == [100, 100, 5]
+    assert [len(span) for span in pack([1] * 205, BatchLimits(items=100, tokens=10_000))] == [100, 100, 5]
 
 
 def test_a_request_holds_no_more_tokens_than_the_provider_takes() -> None:
-    texts = ["two words"] * 5 + ["a text that is over the limit alone"] + ["two words"]
-    assert [list(span) for span in pack(texts, items=100, tokens=6)] == [[0, 1, 2], [3, 4], [5], [6]]
+    spans = pack([2, 2, 2, 2, 2, 8, 2], BatchLimits(items=100, tokens=6))
+    assert [list(span) for span in spans] == [[0, 1, 2], [3, 4], [5], [6]]
+
+
+def embedder_of(base_url: str | None, **options: Any) -> OpenAIEmbedder:
+    return OpenAIEmbedder(make_client(api_key=KEY, base_url=base_url, connections=1), model="m", **options)
 
 
 def test_limits_are_those_of_the_provider_at_the_address() -> None:
-    openai = OpenAIEmbedder(make_client(api_key=KEY, base_url=None, connections=1), model="m", batch_size=2048)
-    gemini_url = "https://generativelanguage.googleapis.com/v1beta/openai/"
-    gemini = OpenAIEmbedder(make_client(api_key=KEY, base_url=gemini_url, connections=1), model="m", batch_size=2048)
-    own = OpenAIEmbedder(make_client(api_key=KEY, base_url="http://gpu:8000/v1", connections=1), model="m")
-    assert (openai._most_items, gemini._most_items, own._most_items) == (2048, 100, 64)
+    openai = embedder_of(None)
+    gemini = embedder_of("https://generativelanguage.googleapis.com/v1beta/openai/")
+    own = embedder_of("http://gpu:8000/v1")
+    assert (openai.batch.items, gemini.batch.items, own.batch.items) == (2048, 100, 64)
+    assert 250_000 < openai.batch.tokens < 300_000
     assert (openai._limits.base64, gemini._limits.base64, own._limits.base64) == (True, False, False)
+
+
+def test_the_batch_size_setting_raises_no_limit_of_the_provider() -> None:
+    assert embedder_of("http://gpu:8000/v1", batch_size=2048).batch.items == 64
+    assert embedder_of(None, batch_size=10).batch.items == 10
+
+
+def test_a_request_stays_within_the_limits_a_minute() -> None:
+    pacer = Pacer(limits=PaceLimits(tokens=40_000, items=100))
+    assert embedder_of(None, pacer=pacer).batch == BatchLimits(items=100, tokens=20_000)
+
+
+def test_requests_grow_with_a_provider_that_counts_fewer_tokens_and_shrink_at_once_with_one_that_counts_more() -> None:
+    scale = TokenScale()
+    first = scale.ours(300_000)
+    for _ in range(5):
+        scale.learn(100_000, 80_000)
+    assert 300_000 < first * 1.25 < scale.ours(300_000) < 375_000
+    scale.learn(100_000, 120_000)
+    assert scale.ours(300_000) == 250_000
+
+
+def test_a_short_request_teaches_nothing_about_tokens() -> None:
+    scale = TokenScale()
+    scale.learn(3, 1)
+    scale.learn(100_000, None)
+    assert scale.value == TokenScale().value
+
+
+def test_text_that_providers_count_higher_is_counted_higher() -> None:
+    assert size_of("weigh anchor") == 2
+    assert size_of("\u9577\u3044\u6587\u7ae0\u3067\u3059") == 9  # six characters of Japanese, a token each and a half
 
 
 async def test_the_batch_size_setting_caps_requests(provider: Provider) -> None:
     async with embedder_at(provider.base_url, batch_size=10) as embedder:
         await embedder.embed(["text"] * 40)
-    assert provider.stats().embedding_requests == 1 + 4
+    assert provider.stats().embedding_requests == 4
 
 
 async def test_requests_run_side_by_side_up_to_the_limit(provider: Provider) -> None:
     async with embedder_at(provider.base_url, batch_size=1, concurrency=3) as embedder:
         await embedder.open()
         provider.fault("embeddings", "slow", seconds=0.05)
-        await embedder.embed([f"text {n}" for n in range(9)])
+        await asyncio.gather(*(embedder.embed([f"text {n}"]) for n in range(9)))
     assert provider.stats().embeddings.most_in_flight == 3
 
 
@@ -185,6 +225,29 @@ async def test_a_text_that_the_provider_refuses_is_named_by_its_position(
     assert caught.value.index == 37
     # 64 texts, then two halves a level until the text stands alone.
     assert provider.stats().embedding_requests <= 1 + 2 * 6
+
+
+async def test_a_refused_text_leaves_the_others_their_vectors(probed: OpenAIEmbedder, provider: Provider) -> None:
+    provider.fault("embeddings", "too_long", marker="TOO LONG")
+    texts = [f"text {n}" for n in range(8)]
+    texts[5] = "this one is TOO LONG"
+    parts = [part async for part in probed.embed_parts(texts)]
+    assert [(list(part.texts), bool(part.refused)) for part in parts] == [
+        ([0, 1, 2, 3], False), ([4], False), ([5], True), ([6, 7], False),
+    ]  # fmt: skip
+    assert sum(part.requests for part in parts) == provider.stats().embedding_requests == 7
+    assert probed.room == probed.batch  # it was the text, not the size
+    assert rows(parts[3].vectors)[1] == pytest.approx(vector_of("text 7", DIMENSIONS))
+
+
+async def test_a_batch_that_is_refused_for_its_tokens_makes_the_next_ones_smaller(
+    probed: OpenAIEmbedder, provider: Provider
+) -> None:
+    words = "Requested 360000 tokens, max 300000 tokens per request"
+    provider.fault("embeddings", "bad_request", message=words, times=1)
+    batch = await probed.embed(["three small words"] * 40)
+    assert len(batch.vectors) == 40
+    assert (probed.room.items, probed.room.tokens) == (64, 60)
 
 
 async def test_the_position_counts_from_the_first_batch(probed: OpenAIEmbedder, provider: Provider) -> None:
@@ -236,7 +299,7 @@ async def test_no_trace_of_a_failure_shows_the_key(
     embedder: OpenAIEmbedder, provider: Provider, behaviour: str
 ) -> None:
     provider.fault("embeddings", behaviour, message="Bad key {key} or sk-live-987654321****wxyz")
-    with pytest.raises((ProviderError, ConfigurationError)) as caught:
+    with pytest.raises((ProviderError, ConfigurationError, MustWait)) as caught:
         await embedder.open()
     trace = "".join(traceback.format_exception(caught.value))
     assert KEY not in trace
@@ -248,7 +311,8 @@ async def test_a_wrong_setting_is_told_from_a_wrong_text(embedder: OpenAIEmbedde
     provider.fault("embeddings", "bad_request", message="This model does not support specifying dimensions.")
     with pytest.raises(ConfigurationError, match=r"dimensions.*check EMBEDDING_MODEL and EMBEDDING_DIMENSIONS"):
         await embedder.embed(["text"] * 500)
-    assert provider.stats().embedding_requests == 1
+    # The texts, then one word: where that is refused too, no text is to blame.
+    assert provider.stats().embedding_requests == 2
 
 
 async def test_a_redirect_is_not_followed(embedder: OpenAIEmbedder, provider: Provider) -> None:
@@ -279,17 +343,17 @@ async def test_a_passing_fault_is_survived(embedder: OpenAIEmbedder, provider: P
     provider.fault("embeddings", behaviour, times=3)
     batch = await embedder.embed(["anchor"])
     assert batch.vectors[0] == pytest.approx(vector_of("anchor", DIMENSIONS))
-    assert provider.stats().embedding_requests == 5  # three faults, the probe, the text
+    assert provider.stats().embedding_requests == 4
 
 
 @pytest.mark.parametrize("behaviour", ["server_error", "unavailable", "rate_limited", "reset", "cut"])
-async def test_a_fault_that_stays_is_given_up_after_four_requests(
-    embedder: OpenAIEmbedder, provider: Provider, behaviour: str
+async def test_a_fault_that_stays_is_put_off_after_four_requests(
+    embedder: OpenAIEmbedder, provider: Provider, behaviour: str, quick_gaps: None
 ) -> None:
     provider.fault("embeddings", behaviour)
-    with pytest.raises(ProviderUnavailable) as caught:
+    with pytest.raises(MustWait) as caught:
         await embedder.open()
-    assert caught.value.retryable
+    assert caught.value.until > time.time()
     assert provider.stats().embedding_requests == 4
 
 
@@ -300,7 +364,7 @@ async def test_failed_requests_are_counted_as_cost(probed: OpenAIEmbedder, provi
 
 async def test_an_address_where_nobody_listens_is_unavailable() -> None:
     async with embedder_at("http://127.0.0.1:9/v1") as embedder:
-        with pytest.raises(ProviderUnavailable, match=r"127\.0\.0\.1:9 does not answer"):
+        with pytest.raises(MustWait, match=r"127\.0\.0\.1:9 does not answer"):
             await embedder.open()
 
 
@@ -310,17 +374,18 @@ async def test_a_provider_that_hangs_is_left_in_time(
 ) -> None:
     patience("INDEXING", seconds=0.1)
     provider.fault("embeddings", behaviour)
-    with pytest.raises(ProviderUnavailable):
+    with pytest.raises(MustWait):
         await probed.embed(["anchor"])
-    stats = await asyncio.to_thread(provider.wait_until, lambda stats: len(stats.embeddings.left_early) == 4)
-    assert stats.embedding_requests == 4
+    # Its time is up with the first try already.
+    stats = await asyncio.to_thread(provider.wait_until, lambda stats: len(stats.embeddings.left_early) == 1)
+    assert stats.embedding_requests == 1
 
 
 async def test_waits_grow(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.embeddings.random.uniform", lambda least, most: most)
     provider.fault("embeddings", "server_error")
     async with embedder_at(provider.base_url, backoff=0.02) as embedder:
-        with pytest.raises(ProviderUnavailable):
+        with pytest.raises(MustWait):
             await embedder.open()
     waits = [later - earlier for earlier, later in pairwise(provider.stats().embeddings.times)]
     assert waits[0] >= 0.04
@@ -346,7 +411,7 @@ async def test_one_rate_limit_keeps_every_request_back(provider: Provider) -> No
         await embedder.open()
         provider.reset()
         provider.plan("embeddings", step("rate_limited", retry_after=1), step("slow", times=1, seconds=0.1))
-        await embedder.embed([f"text {n}" for n in range(10)])
+        await asyncio.gather(*(embedder.embed([f"text {n}"]) for n in range(10)))
     first, beside, *later = provider.stats().embeddings.times
     assert beside - first < 0.5
     assert min(later) - first >= 1
@@ -354,9 +419,10 @@ async def test_one_rate_limit_keeps_every_request_back(provider: Provider) -> No
 
 async def test_a_wait_that_is_too_long_is_not_begun(probed: OpenAIEmbedder, provider: Provider) -> None:
     provider.fault("embeddings", "rate_limited", retry_after=121)
-    with pytest.raises(ProviderUnavailable) as caught:
-        await probed.embed(["anchor"])
-    assert caught.value.retry_after == 121
+    for _ in range(2):
+        with pytest.raises(MustWait, match="limits the rate of requests") as caught:
+            await probed.embed(["anchor"])
+        assert 119 < caught.value.until - time.time() < 122
     assert provider.stats().embedding_requests == 1
 
 
@@ -365,7 +431,7 @@ async def test_a_wait_that_makes_no_sense_is_ignored(probed: OpenAIEmbedder, pro
     provider.fault("embeddings", "rate_limited", times=1, retry_after=junk)
     began = time.monotonic()
     await probed.embed(["anchor"])
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
 
 
 # Questions
@@ -456,3 +522,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(embeddings, name, replace(getattr(embeddings, name), **changes))
 
     return change
+
+
+@pytest.fixture
+def quick_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rate limit that comes again and again is tried again soon."""
+    monkeypatch.setattr("shared.pacing_rules.FIRST_GAP", 0.01)
