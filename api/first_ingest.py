@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
+from api.routes.ingest import ask
 from shared.errors import DependencyDown
 from shared.services import Services
 
@@ -26,9 +27,9 @@ async def ingest_on_start(services: Services) -> None:
         try:
             is_ours = is_ours or await is_first(services)
             if is_ours and await services.jobs.next() is None:
-                job = await services.jobs.create(".", force=False)
-                log.info("ingest.on_start", job=job.id)
-                await services.queue.plan(job.id, job.content_path)
+                asked = await ask(services, ".", force=False)
+                log.info("ingest.on_start", job=asked.job.id)
+                await services.queue.plan(asked.job.id, asked.job.content_path)
             return  # noqa: TRY300 -- the loop is for the stores that do not answer yet
         except DependencyDown as error:
             log.warning("ingest.on_start_waiting", reason=error.message)

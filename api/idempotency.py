@@ -26,6 +26,9 @@ POLL_SECONDS: Final = 0.05
 #: For one answer of Redis.
 REDIS_SECONDS: Final = 0.5
 
+#: Free a key, unless another request has it by now.
+_FREE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
 
 class StillRunning(LecternError):
     """Raised for a second request while the first one of its key has not come to an end."""
@@ -41,8 +44,12 @@ class Idempotency:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def once(self, key: str, request: str, create: Callable[[], Awaitable[str]]) -> str:
+    async def once(
+        self, key: str, request: str, create: Callable[[], Awaitable[str]], is_void: Callable[[str], Awaitable[bool]]
+    ) -> str:
         """The id that `create` returned for this key, now or earlier. `request` tells one key's requests apart.
+
+        is_void: whether what was made has come to nothing; then the key is free again.
 
         Raises InvalidInput if the key stands for another request, StillRunning if its first one takes too long.
         """
@@ -55,7 +62,10 @@ class Idempotency:
             if not str(known).startswith(pending):
                 raise InvalidInput("Idempotency-Key: was used for another request; send a new one")
             if made := str(known).removeprefix(pending):
-                return made
+                if not await is_void(made):
+                    return made
+                await self._ask(self._redis.eval(_FREE, 1, name, pending + made))
+                continue
             await asyncio.sleep(POLL_SECONDS)
         raise StillRunning("an earlier request with this Idempotency-Key is still at work", retry_after=1)
 

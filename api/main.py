@@ -24,11 +24,12 @@ from api.idempotency import Idempotency
 from api.limits import Limiter, RateLimits
 from api.metrics import Metrics
 from api.middleware import BodyLimit, CatchAll, RequestContext
-from api.routes import chat, documents, health, ingest, metrics, pages, search
+from api.routes import chat, documents, health, ingest, jobs, metrics, pages, releases, search, webhook
 from api.schemas import ErrorBody
 from api.security import Keys
 from api.sessions import Sessions
 from api.shutdown import draining_on_signals
+from api.source_poll import poll_source
 from api.stream import cancelled
 from shared.errors import ConfigurationError
 from shared.logging import configure_logging
@@ -112,6 +113,9 @@ def create_app(
             stack.push_async_callback(cancelled, reconciling)
             if settings.ingest_on_start:
                 stack.push_async_callback(cancelled, asyncio.create_task(ingest_on_start(services)))
+            if settings.remote_source and settings.source_poll_minutes:
+                polling = asyncio.create_task(poll_source(services, settings.source_poll_minutes))
+                stack.push_async_callback(cancelled, polling)
             runtime = Runtime(
                 services=services,
                 sessions=Sessions(services.redis, settings),
@@ -137,7 +141,7 @@ def create_app(
         responses=ERRORS,
     )
     add_error_handlers(application)
-    for module in (chat, search, ingest, health, documents, metrics, pages):
+    for module in (chat, search, ingest, webhook, jobs, releases, health, documents, metrics, pages):
         application.include_router(module.router)
     application.mount("/static", pages.static_files())
     application.mount(f"/{pages.SWAGGER}", pages.swagger_files())
@@ -158,7 +162,7 @@ def _middleware(settings: Settings, counts: Metrics) -> list[Middleware]:
         ),
         Middleware(CatchAll),
         Middleware(RateLimits),
-        Middleware(BodyLimit, most=settings.max_body_bytes),
+        Middleware(BodyLimit, most=settings.max_body_bytes, larger={webhook.PATH: webhook.MOST_BODY_BYTES}),
     ]
 
 

@@ -35,6 +35,17 @@ class Metrics:
             "chat_first_word_seconds", "Until an answer's first word", buckets=ANSWER_BUCKETS, registry=self.registry
         )
 
+        # Of the whole system, and the same in every API process: as it was last asked for.
+        self.queue_messages = Gauge("ingest_queue_messages", "Messages that wait for a worker", registry=self.registry)
+        self.queue_oldest_seconds = Gauge(
+            "ingest_queue_oldest_seconds", "Age of the message that has waited longest", registry=self.registry
+        )
+        self.workers = Gauge("ingest_workers", "Workers that take messages", registry=self.registry)
+        self.jobs = Gauge("ingest_jobs", "Jobs that have not ended", ["state"], registry=self.registry)
+        self.oldest_job_seconds = Gauge(
+            "ingest_oldest_job_seconds", "Age of the oldest job that has not ended", registry=self.registry
+        )
+
     def text(self) -> bytes:
         """Everything in Prometheus's text format."""
         return generate_latest(self.registry)

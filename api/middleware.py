@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 from uuid import uuid4
 
@@ -109,19 +109,24 @@ class CatchAll:
 
 
 class BodyLimit:
-    """Refuses bodies over `most` bytes: by their announced length, and by counting what really comes."""
+    """Refuses bodies over `most` bytes: by their announced length, and by counting what really comes.
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    `larger` names paths whose callers send more than an owner thinks of when setting a limit for visitors.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, larger: Mapping[str, int]) -> None:
         self._app = app
         self._most = most
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = max(self._most, self._larger.get(scope["path"], 0))
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > self._most:
-            response = error_response(failure_of(self._too_large()), request_id_of(scope))
+        if not announced.isdecimal() or int(announced) > most:
+            response = error_response(failure_of(_too_large(most)), request_id_of(scope))
             await response(scope, receive, send)
             return
         seen = 0
@@ -131,14 +136,15 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._most:
-                    raise self._too_large()  # inside the route that reads the body, which has not answered yet
+                if seen > most:
+                    raise _too_large(most)  # inside the route that reads the body, which has not answered yet
             return message
 
         await self._app(scope, receive_counting, send)
 
-    def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"the body is too large: at most {self._most:,} bytes are read")
+
+def _too_large(most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body is too large: at most {most:,} bytes are read")
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:

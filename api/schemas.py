@@ -113,6 +113,7 @@ class IngestRequest(BaseModel):
 
     content_path: str | None = Field(default=None, max_length=PATH_CHARACTERS)
     force_reindex: bool = False
+    dry_run: bool = Field(default=False, description="only say what the ingest would do; nothing is written")
     batch_size: int = Field(
         default=100, ge=1, le=1000, description="accepted; EMBED_BATCH_SIZE and the provider's limits decide"
     )
@@ -129,6 +130,28 @@ class IngestStarted(BaseModel):
     content_path: str
     force_reindex: bool
     batch_size: int
+    #: Whether the job was there already.
+    joined: bool
+
+
+class WebhookReply(BaseModel):
+    status: Literal["started", "ignored", "pong"]
+    message: str
+    #: The job, if one has started or was there already.
+    task_id: str | None = None
+
+
+class JobWaiting(BaseModel):
+    """What a job that is not worked on waits for."""
+
+    what: Literal["resume", "job", "provider", "worker", "queue", "redis", "message"]
+    reason: str
+    since: str
+    seconds: float
+    #: The job that is waited for.
+    job: str | None
+    #: When it goes on, where that is known.
+    until: str | None
 
 
 class TaskProgress(BaseModel):
@@ -151,6 +174,9 @@ class IngestTask(BaseModel):
     status: TaskStatus
     state: str
     reason: str | None
+    waiting_for: JobWaiting | None
+    #: What the owner has asked for, until it is done.
+    wish: Literal["cancel", "pause"] | None
     progress: TaskProgress
     documents_found: int
     documents_processed: int
@@ -159,7 +185,14 @@ class IngestTask(BaseModel):
     release: int | None
     attempts: int
     totals: dict[str, int]
+    dry_run: bool
+    #: What a dry run has found out.
+    estimate: dict[str, Any] | None
+    #: The job that this one tries again.
+    retry_of: str | None
     content_path: str
+    #: What kind of site the content is.
+    profile: str
     created_at: str
     started_at: str | None
     completed_at: str | None
@@ -168,9 +201,100 @@ class IngestTask(BaseModel):
     metadata: dict[str, Any]
 
 
+class IngestQueue(BaseModel):
+    """Messages that wait for a worker, and the workers there are."""
+
+    messages: int
+    oldest_seconds: float
+    workers: int
+
+
 class IngestTasks(BaseModel):
     tasks: list[IngestTask]
     total: int
+    #: None while Redis does not answer.
+    queue: IngestQueue | None
+
+
+# Releases
+
+
+class ReleaseOut(BaseModel):
+    """A state of the docs that is in the index."""
+
+    number: int
+    state: Literal["live", "kept", "held"]
+    live: bool
+    #: Built, and kept from visitors by the gate.
+    held: bool
+    documents: int
+    chunks: int
+    job_id: str
+    created_at: str
+    collection: str
+    #: The embedding model; None where its collection is gone.
+    model: str | None
+    dimensions: int | None
+    #: How many pages were added, changed, moved and removed; None where that was not recorded.
+    changes: dict[str, int] | None
+
+
+class ReleaseList(BaseModel):
+    releases: list[ReleaseOut]
+    total: int
+    live: int | None
+
+
+class ReleasePage(BaseModel):
+    """A page that a release has changed, and why."""
+
+    path: str
+    reason: str
+
+
+class GoldenAnswer(BaseModel):
+    """A golden question that is not answered, with the places where the answer should stand."""
+
+    question: str
+    expected: list[str]
+    line: int
+
+
+class ReleaseGate(BaseModel):
+    """What asking the golden questions has shown."""
+
+    file: str
+    asked: int
+    answered: int
+    #: Of the release that was live then; None if there was none.
+    answered_before: int | None
+    lost: list[GoldenAnswer]
+    lost_total: int
+    unanswered: list[GoldenAnswer]
+    allowed: int
+    faults: list[str]
+
+
+class ReleaseDetail(ReleaseOut):
+    """With the pages that differ from those of `base`, the release that was live before; the first 1,000 of each."""
+
+    base: int | None
+    added: list[ReleasePage]
+    changed: list[ReleasePage]
+    moved: list[ReleasePage]
+    removed: list[ReleasePage]
+    note: str | None
+    gate: ReleaseGate | None
+
+
+class ReleaseActivated(BaseModel):
+    release: ReleaseOut
+    #: The release that was live before.
+    previous: int | None
+    #: False where it was live already.
+    changed: bool
+    message: str
+    warning: str | None
 
 
 # Health

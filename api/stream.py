@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import structlog
 from pydantic import BaseModel
@@ -41,6 +41,8 @@ _MARKDOWN_LINK: Final = re.compile(r"\[(?P<text>(?:\\.|[^\\])*)\]\((?P<url>\S+)\
 _ESCAPED: Final = re.compile(r"\\([^\w\s])")
 
 T = TypeVar("T")
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
 Ending = Literal["finished", "left", "draining"]
 
 
@@ -59,15 +61,19 @@ class Asked:
         return round(time.perf_counter() - self.since, 3)
 
 
-class Dialect(Protocol):
+class Dialect(Protocol[E_contra]):
     """How one family of front ends wants its events."""
 
     media_type: str
     #: Sent while there is nothing to say; empty where clients would not understand it.
     heartbeat: bytes
 
-    def encode(self, event: Event) -> Iterator[bytes]:
+    def encode(self, event: E_contra) -> Iterator[bytes]:
         """The writes that an event makes: each is read whole or not at all."""
+        ...
+
+    def is_last(self, event: E_contra) -> bool:
+        """Whether nothing comes after this event."""
         ...
 
     def fail(self, failure: Failure) -> Iterator[bytes]:
@@ -99,9 +105,12 @@ class ServerSentEvents:
             case Finished():
                 whole = final_answer(event, self._asked).model_dump()
                 if self._send_final:
-                    yield _data(whole)
+                    yield event_data(whole)
                 names = ("session_id", "response_time", "tokens_used", "sources", "no_results", "finish_reason")
-                yield _data({"type": "done", **{name: whole[name] for name in names}})
+                yield event_data({"type": "done", **{name: whole[name] for name in names}})
+
+    def is_last(self, event: Event) -> bool:
+        return isinstance(event, Finished)
 
     def fail(self, failure: Failure) -> Iterator[bytes]:
         # Front ends that know no `error` event show this sentence; without it they would show nothing at all.
@@ -125,6 +134,9 @@ class JsonLines:
                 yield _line({"type": "chunk", "content": event.text})
             case Cited() | Finished():
                 return
+
+    def is_last(self, event: Event) -> bool:
+        return isinstance(event, Finished)
 
     def fail(self, failure: Failure) -> Iterator[bytes]:
         yield _line({"type": "error", "content": apology(failure)})
@@ -165,11 +177,11 @@ def apology(failure: Failure) -> str:
     return "Sorry, something went wrong while I was answering."
 
 
-class AnswerStream(Response):
-    """Writes an answer's events while its visitor listens and the process lives."""
+class AnswerStream(Response, Generic[E]):
+    """Writes events while their reader listens and the process lives."""
 
     def __init__(
-        self, events: AsyncGenerator[Event, None], dialect: Dialect, draining: asyncio.Event, timings: Timings
+        self, events: AsyncGenerator[E, None], dialect: Dialect[E], draining: asyncio.Event, timings: Timings
     ) -> None:
         super().__init__(media_type=dialect.media_type, headers=UNBUFFERED)
         del self.headers["content-length"]
@@ -203,7 +215,7 @@ class AnswerStream(Response):
             try:
                 async for event in events:
                     await self._say(line, self._dialect.encode(event))
-                    self._ended = isinstance(event, Finished)
+                    self._ended = self._dialect.is_last(event)
             except _SlowReader:
                 raise
             except Exception as error:  # noqa: BLE001 -- the stream's edge: whatever it was, the reader is told
@@ -293,10 +305,10 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def _sse(kind: str, **fields: Any) -> bytes:
-    return _data({"type": kind, **fields})
+    return event_data({"type": kind, **fields})
 
 
-def _data(fields: dict[str, Any]) -> bytes:
+def event_data(fields: dict[str, Any]) -> bytes:
     # JSON holds no raw line end, so nothing that is said can pass for an event of its own.
     return b"data: " + _json(fields) + b"\n\n"
 

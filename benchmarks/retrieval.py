@@ -23,12 +23,13 @@ from rich.table import Table
 
 from shared.chunk_collections import CollectionSpec
 from shared.diff import diff_page
-from shared.models import Chunk, Page, Passage, StoredPage
+from shared.models import Chunk, Page, Passage, StoredChunk, StoredPage
+from shared.points import ChunkPoint
 from shared.services import Services, open_services
 from shared.settings import load_settings
 from shared.tokens import count_tokens
 from tests.stores import running_stores
-from worker.ingestion.embed import embed_chunks
+from worker.ingestion.embed import point_of, windows_of
 
 #: Questions a set: enough for a standard error under 0.02.
 MOST_QUESTIONS = 400
@@ -95,10 +96,20 @@ async def index(services: Services, questions: QuestionSet) -> str:
             for chunk in chunks[start : start + BATCH]
             for stored in diff_page(Page(chunk.path, "", "", ""), [chunk], None, [], 1).new
         ]
-        embedded = await embed_chunks(new, collection, services.store, services.embedder, services.bm25)
         no_pages: list[StoredPage] = []
-        await services.store.write(collection, embedded.points, no_pages)
+        await services.store.write(collection, await embedded(services, collection, new), no_pages)
     return collection
+
+
+async def embedded(services: Services, collection: str, chunks: Sequence[StoredChunk]) -> list[ChunkPoint]:
+    """Points of these passages; what an earlier run has embedded is read back."""
+    vectors = await services.store.vectors_by_text(collection, [chunk.text_hash for chunk in chunks])
+    missing = [chunk for chunk in chunks if chunk.text_hash not in vectors]
+    windows = [windows_of(chunk.chunk, services.embedder) for chunk in missing]
+    made = iter((await services.embedder.embed([text for texts in windows for text in texts])).vectors)
+    for chunk, texts in zip(missing, windows, strict=True):
+        vectors[chunk.text_hash] = [next(made) for _ in texts]
+    return [point_of(chunk, vectors[chunk.text_hash], services.bm25) for chunk in chunks]
 
 
 async def ask(services: Services, collection: str, question: str) -> list[Passage]:

@@ -16,6 +16,7 @@ from cli.errors import FAILED, OK, CommandError, Unreachable
 from cli.output import amount, say, say_json
 from cli.watch import has_pages
 from shared.errors import ConfigurationError
+from shared.settings import load_settings
 
 OLDEST_PYTHON: Final = (3, 11)
 #: Twice what the embedded Qdrant leaves free.
@@ -109,8 +110,11 @@ def check_disk(home: Path) -> Check:
 
 
 def check_content(target: Target) -> Check:
+    settings = load_settings()
+    if settings.remote_source:
+        return Check("content", True, f"fetched from {settings.source_git_url or settings.source_sitemap_url}")
     root = target.content_root
-    if root.is_dir() and has_pages(root):
+    if root.is_dir() and has_pages(root, settings.page_endings):
         return Check("content", True, f"pages in {root}")
     fault = "no .md or .mdx file in it" if root.is_dir() else "no such folder"
     return Check("content", False, f"{root}: {fault}", "set CONTENT_ROOT to the folder with the site's Markdown")

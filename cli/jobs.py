@@ -22,7 +22,7 @@ class JobView:
     """What a person wants to know of a job."""
 
     id: str
-    #: queued, running, succeeded, failed, cancelled
+    #: queued, running, paused, succeeded, failed, cancelled
     state: str
     stage: str
     pages_done: int
@@ -32,10 +32,16 @@ class JobView:
     percent: float
     seconds_left: float | None
     reason: str | None
+    #: Why nobody works on it, if so.
+    waiting: str | None
+    #: What its owner has asked for and is not done yet: cancel or pause.
+    wish: str | None
     release: int | None
     created_at: str
     faults: tuple[str, ...]
     totals: Mapping[str, int]
+    #: What a dry run has found out.
+    estimate: Mapping[str, Any] | None
     #: As the API sent it.
     raw: Mapping[str, Any] = field(repr=False)
 
@@ -52,11 +58,14 @@ class JobView:
             percent=progress["percent"],
             seconds_left=progress["seconds_left"],
             reason=task["reason"],
+            waiting=(task.get("waiting_for") or {}).get("reason"),
+            wish=task.get("wish"),
             release=task["release"],
             created_at=task["created_at"],
             # A failed job's reason stands among its errors too.
             faults=tuple(error for error in task["errors"] if error != task["reason"]),
             totals=task["totals"],
+            estimate=task.get("estimate"),
             raw=task,
         )
 
@@ -68,10 +77,17 @@ class JobView:
     def succeeded(self) -> bool:
         return self.state == "succeeded"
 
+    @property
+    def held(self) -> bool:
+        """Whether the gate keeps its release from visitors."""
+        return bool(self.totals.get("releases_held"))
 
-async def start_job(api: Api, content_path: str, *, force: bool) -> str:
+
+async def start_job(api: Api, content_path: str, *, force: bool, dry_run: bool = False) -> str:
     """Ask for an ingest. Returns the job's id."""
-    body = {"content_path": content_path, "force_reindex": force}
+    body: dict[str, Any] = {"content_path": content_path, "force_reindex": force}
+    if dry_run:
+        body["dry_run"] = True
     return str((await api.post("/ingest", body, admin=True))["task_id"])
 
 

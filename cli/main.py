@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from cli import ask as asking
+from cli import control as controlling
 from cli import doctor as doctoring
 from cli import ingest as ingesting
+from cli import releases as releasing
 from cli import status as statuses
 from cli import up as starting
 from cli.address import HOME, find_api
@@ -79,12 +81,13 @@ def ingest(
     path: Annotated[str, typer.Argument(help="Folder or page to index; else all of the content root.")] = ".",
     watch: Annotated[bool, typer.Option("--watch", help="Index again after each change, until Ctrl-C.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Read unchanged pages too.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what an ingest would do, take and cost.")] = False,
     as_json: JsonOption = False,
     api: ApiOption = None,
     home: HomeOption = HOME,
 ) -> None:
     """Index what has changed in the docs."""
-    request = ingesting.Request(path, force=force, as_json=as_json)
+    request = ingesting.Request(path, force=force, as_json=as_json, plan=plan)
     _with_api(api, home, lambda client: ingesting.ingest(client, request, watch=watch))
 
 
@@ -98,6 +101,61 @@ def status(
 ) -> None:
     """Show what is live, and the ingest jobs or one of them."""
     _with_api(api, home, lambda client: statuses.status(client, job, as_json=as_json))
+
+
+jobs_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app.add_typer(jobs_app, name="jobs")
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's id.")]
+
+
+@jobs_app.callback()
+def jobs(
+    context: typer.Context, *, as_json: JsonOption = False, api: ApiOption = None, home: HomeOption = HOME
+) -> None:
+    """List the ingest jobs, or cancel, pause, resume or retry one."""
+    if context.invoked_subcommand is None:
+        _with_api(api, home, lambda client: controlling.jobs(client, as_json=as_json))
+
+
+def _act_on_a_job(action: controlling.Action, help_: str) -> None:
+    @jobs_app.command(action, help=help_)
+    def act(*, job: JobArgument, as_json: JsonOption = False, api: ApiOption = None, home: HomeOption = HOME) -> None:
+        _with_api(api, home, lambda client: controlling.act(client, job, action, as_json=as_json))
+
+
+_act_on_a_job("cancel", "End a job and take back what it has written.")
+_act_on_a_job("pause", "Stop a job and keep what it has done.")
+_act_on_a_job("resume", "Let a paused job go on.")
+_act_on_a_job("retry", "Do again, in a new job, what a failed or cancelled one was to do.")
+
+releases_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app.add_typer(releases_app, name="releases")
+NumberArgument = Annotated[int, typer.Argument(min=1, help="A release's number.")]
+
+
+@releases_app.callback()
+def releases(
+    context: typer.Context, *, as_json: JsonOption = False, api: ApiOption = None, home: HomeOption = HOME
+) -> None:
+    """List the releases that are kept, or show one, or make one live."""
+    if context.invoked_subcommand is None:
+        _with_api(api, home, lambda client: releasing.list_releases(client, as_json=as_json))
+
+
+@releases_app.command("show")
+def show_release(
+    *, number: NumberArgument, as_json: JsonOption = False, api: ApiOption = None, home: HomeOption = HOME
+) -> None:
+    """Show a release with the pages that it added, changed, moved and removed."""
+    _with_api(api, home, lambda client: releasing.show_release(client, number, as_json=as_json))
+
+
+@releases_app.command("activate")
+def activate_release(
+    *, number: NumberArgument, as_json: JsonOption = False, api: ApiOption = None, home: HomeOption = HOME
+) -> None:
+    """Make a release live, at once: back to an older one, forward again, or past the gate."""
+    _with_api(api, home, lambda client: releasing.activate_release(client, number, as_json=as_json))
 
 
 @app.command()

@@ -83,12 +83,13 @@ class Bar:
 
 
 def describe(job: JobView, pages_a_second: float | None) -> str:
-    """`12 of 40 pages, 130 passages, 8.1 pages/s, 4 s left`; "" before anything is known."""
+    """`12 of 40 pages, 130 passages, 8.1 pages/s, 4 s left`; "" before anything is known. Why it waits, if it does."""
+    waiting = [f"waits: {job.waiting}"] if job.waiting else []
     if not job.pages_total:
-        return ""
+        return ", ".join(waiting)
     facts = [f"{job.pages_done:,} of {amount(job.pages_total, 'page')}", amount(job.chunks, "passage")]
     if pages_a_second is not None:
         facts.append(f"{pages_a_second:.1f} pages/s")
     if job.seconds_left is not None:
         facts.append(f"{duration(job.seconds_left)} left")
-    return ", ".join(facts)
+    return ", ".join([*facts, *waiting])

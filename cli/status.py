@@ -9,7 +9,8 @@ from cli.client import Api
 from cli.errors import OK
 from cli.ingest import list_faults
 from cli.jobs import JobView, list_jobs, read_job
-from cli.output import amount, say, say_json
+from cli.output import amount, duration, say, say_json
+from cli.plan import show_estimate
 from cli.progress import describe
 
 
@@ -39,12 +40,23 @@ def live_line(health: Mapping[str, Any]) -> str:
     return f"release {health['release']} is live: {counts}"
 
 
+def queue_line(queue: Mapping[str, Any] | None) -> str:
+    """`2 workers; 12 messages wait, the oldest for 8 s`"""
+    if queue is None:
+        return "Redis does not answer: nobody knows what waits"
+    workers, messages = amount(queue["workers"], "worker"), queue["messages"]
+    waiting = f"{amount(messages, 'message')} waiting, the oldest for {duration(queue['oldest_seconds'])}"
+    return f"{workers}; {waiting if messages else 'nothing waits for a worker'}"
+
+
 def show_job(job: JobView) -> None:
     say(f"{job.id} {job.state}" + (f": {job.reason}" if job.reason else ""))
     if not job.ended:
         say(": ".join(filter(None, (job.stage, describe(job, None)))))
     for name, count in job.totals.items():
         say(f"  {name.replace('_', ' ')}: {count:,}")
+    if job.estimate is not None:
+        show_estimate(job.estimate)
     list_faults(job)
 
 

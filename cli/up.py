@@ -21,6 +21,7 @@ from embedded.home import Running
 from embedded.parts import FLOWER_USER
 from embedded.up import UpOptions
 from embedded.up import up as run_parts
+from shared.content import PAGE_ENDINGS
 from shared.settings import load_settings
 
 #: What nearly every site answers somewhere, for docs whose own words we do not know.
@@ -31,8 +32,9 @@ FOLLOW_SECONDS: Final = 2.0
 
 async def up(options: UpOptions, *, ingest: bool) -> int:
     """Run everything until a signal asks to stop. Returns the exit code."""
-    if ingest:
-        require_pages(options.docs or load_settings().content_root)
+    settings = load_settings()
+    if ingest and not settings.remote_source:
+        require_pages(options.docs or settings.content_root, settings.page_endings)
     console = Console()
 
     async def announce(running: Running) -> None:
@@ -41,7 +43,6 @@ async def up(options: UpOptions, *, ingest: bool) -> int:
                 # A large site takes minutes, and what was indexed before answers from now on.
                 console.say(f"answering at {running.api_url}/ while the docs are indexed")
                 await index(api, console)
-            settings = load_settings()
             key_is_kept, login_is_kept = settings.admin_api_key is None, not settings.flower_basic_auth
             for line in addresses(running, key_is_kept=key_is_kept, login_is_kept=login_is_kept):
                 console.say(line)
@@ -49,10 +50,11 @@ async def up(options: UpOptions, *, ingest: bool) -> int:
     return await run_parts(options, announce)
 
 
-def require_pages(docs: Path) -> None:
+def require_pages(docs: Path, endings: tuple[str, ...]) -> None:
     """Raise BadInput, one line, for a folder without pages. What is not a folder is refused by the parts' own check."""
-    if docs.is_dir() and not has_pages(docs):
-        raise BadInput(f"{docs} holds no .md or .mdx file; say where the Markdown of the site is with --docs")
+    if docs.is_dir() and not has_pages(docs, endings):
+        others = ", nor one that CONTENT_FORMATS names" if set(endings) - set(PAGE_ENDINGS) else ""
+        raise BadInput(f"{docs} holds no .md or .mdx file{others}; say where the Markdown of the site is with --docs")
 
 
 async def index(api: Api, console: Console) -> None:

@@ -30,6 +30,8 @@ class Plan:
 
     home: Home
     content_root: Path
+    #: Working copies of a git repository or a site, where the docs come from there.
+    sources_dir: Path
     site_url: str | None
     host: str
     api_port: int
@@ -159,6 +161,7 @@ def _client_environment(plan: Plan, own: dict[str, str]) -> dict[str, str]:
         "QDRANT_URL": plan.qdrant_url,
         "REDIS_URL": f"redis://:{plan.home.secret('redis.password')}@{LOOPBACK}:{plan.valkey_port}/0",
         "CONTENT_ROOT": str(plan.content_root),
+        "SOURCES_DIR": str(plan.sources_dir),
         "API_HOST": plan.host,
         "API_PORT": str(plan.api_port),
     }

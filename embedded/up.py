@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from embedded.console import Console
-from embedded.home import Running, admin_key, open_home
+from embedded.home import Home, Running, admin_key, open_home
 from embedded.parts import Plan, stages
 from embedded.ports import LOOPBACK, is_loopback, pick_free, require_free
 from embedded.supervisor import Supervisor
@@ -88,9 +88,11 @@ def plan_of(options: UpOptions) -> Plan:
         api_port=picked_port if options.port == 0 else options.port,
         flower_port=picked_flower_port if options.flower_port == 0 else options.flower_port,
     )
+    home = open_home(options.home)
     return Plan(
-        content_root=_content_root(settings.content_root),
-        home=open_home(options.home),
+        content_root=_content_root(settings, options),
+        sources_dir=_sources_dir(settings, home),
+        home=home,
         site_url=settings.site_url,
         host=settings.api_host,
         api_port=settings.api_port,
@@ -121,7 +123,20 @@ def _external(qdrant_url: str) -> str | None:
     return None if not host or is_loopback(host) else qdrant_url
 
 
-def _content_root(path: Path) -> Path:
+def _sources_dir(settings: Settings, home: Home) -> Path:
+    """Working copies belong to the instance, unless somebody names a place for them."""
+    is_named = "sources_dir" in settings.model_fields_set
+    return settings.sources_dir.absolute() if is_named else home.path.absolute() / "sources"
+
+
+def _content_root(settings: Settings, options: UpOptions) -> Path:
+    path = settings.content_root
+    if settings.remote_source:
+        if options.docs is not None:
+            raise ConfigurationError(
+                "--docs: there is one source, and SOURCE_GIT_URL or SOURCE_SITEMAP_URL is set; leave one of them out"
+            )
+        return path.absolute()
     if path.is_dir():
         return path.resolve()
     fault = "is a file, not a directory of pages" if path.exists() else "is not there"

@@ -7,22 +7,28 @@ LecternError
 ├── ConfigurationError      500  a setting is wrong; the process must not start
 ├── Unauthorized            401  no key, or a wrong one, on an admin route
 ├── NotFound                404  no such job, page or release
+├── ReleaseGone             409  a release cannot be made live any more
 ├── PayloadTooLarge         413  the body is over the limit
 ├── RateLimited             429  carries the seconds to wait
 ├── PageError               422  one page cannot be indexed; the job names it and goes on
 ├── DependencyDown          503  Redis or Qdrant does not answer; retryable
-│   └── SchemaTooNew        503  a newer version of Lectern wrote the data
+│   ├── SchemaTooNew        503  a newer version of Lectern wrote the data
+│   └── MustWait            503  the model provider has said when to come again; carries that time
 ├── ProviderError           502  the model provider said no, and asking again would not help
 │   ├── EmbeddingRejected   502  one text cannot be embedded: blank, or too long for the model
 │   ├── ProviderMalformed   502  the reply cannot be trusted: wrong size, count or shape
 │   └── ProviderUnavailable 503  rate limit, 5xx, time-out; retryable
+│       └── ProviderLimited 503  the provider limits the rate of requests or tokens
 ├── AnswerTruncated         502  a model's stream ended before its last word
 ├── LeaseLost               409  another process took this work over; stop without writing
+├── JobStopped              409  the job was cancelled, paused or has ended; stop without writing
+├── WrongState              409  a job cannot do that now; says what it can do
 └── JobFailed               500  a job cannot go on; the reason is for its owner
 """
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 
@@ -79,6 +85,13 @@ class NotFound(LecternError):
     status = 404
 
 
+class ReleaseGone(LecternError):
+    """Raised for a release that is being dropped, or whose passages are no longer in the index."""
+
+    code = "RELEASE_GONE"
+    status = 409
+
+
 class PayloadTooLarge(LecternError):
     """Raised when a request body is over the route's limit."""
 
@@ -113,6 +126,17 @@ class SchemaTooNew(DependencyDown):
     """Raised for data of a newer schema than this process knows. Retryable: another process may be new enough."""
 
 
+class MustWait(DependencyDown):
+    """Raised for work that the model provider's limits put off. No failure: it is given back, and rung for again."""
+
+    code = "MODEL_UNAVAILABLE"
+
+    def __init__(self, message: str, *, until: float) -> None:
+        super().__init__(message, retry_after=max(0.0, until - time.time()))
+        #: Seconds since the epoch.
+        self.until = until
+
+
 class ProviderError(LecternError):
     """Raised when the model provider refuses for good: a wrong key, an unknown model, a used-up quota."""
 
@@ -145,6 +169,10 @@ class ProviderUnavailable(ProviderError):
     retryable = True
 
 
+class ProviderLimited(ProviderUnavailable):
+    """Raised when the provider limits the rate of requests or tokens; `retry_after` is its own word, where given."""
+
+
 class AnswerTruncated(LecternError):
     """Raised when a model's stream ends without saying that it has finished."""
 
@@ -159,6 +187,20 @@ class LeaseLost(LecternError):
     code = "LEASE_LOST"
     status = 409
     retryable = True
+
+
+class JobStopped(LecternError):
+    """Raised inside a worker when the owner has cancelled or paused the job it works on, or when that has ended."""
+
+    code = "JOB_STOPPED"
+    status = 409
+
+
+class WrongState(LecternError):
+    """Raised for a wish that a job in its state cannot be granted, such as to cancel one that has ended."""
+
+    code = "CONFLICT"
+    status = 409
 
 
 class JobFailed(LecternError):

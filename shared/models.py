@@ -25,6 +25,8 @@ ChunkKind = Literal["prose", "code", "table"]
 
 #: `until` of a chunk or page that is still alive: larger than any release number will be.
 FOREVER = 2**53 - 1
+#: Of the headings in front of each passage that is embedded: four or five of the usual length.
+MAX_PLACE_BYTES = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,12 @@ class Page:
     title: str
     #: Address of the published page, without an anchor.
     url: str
-    #: SHA-256 over the file's bytes and the settings that shape its chunks. Equal means: nothing to do.
+    #: What decides what its chunks are (`shared.revisions`). Equal means: nothing to do.
     revision: str
+    #: Of the docs that it belongs to, as the site names it; "" where there is one only.
+    version: str = ""
+    #: Its language, as the site names it; "" where there is one only.
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,18 @@ class Part:
     #: The published page at that heading.
     url: str
     trail: tuple[str, ...]
+
+
+def place_of(page_title: str, trail: tuple[str, ...]) -> str:
+    """`Page > Chapter > Section` in at most `MAX_PLACE_BYTES` of UTF-8: of a longer one the end, which says most."""
+    names = list(dict.fromkeys((page_title, *trail)))
+    place = " > ".join(names)
+    while len(place.encode()) > MAX_PLACE_BYTES:
+        if len(names) == 1:
+            return place.encode()[:MAX_PLACE_BYTES].decode(errors="ignore")
+        del names[0]
+        place = " > ".join(names)
+    return place
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +99,9 @@ class Chunk:
     overlap: int = 0
     #: Small sections that were joined to the first one, in the order of their text.
     parts: tuple[Part, ...] = ()
+    #: The page's.
+    version: str = ""
+    locale: str = ""
 
     @property
     def heading(self) -> str:
@@ -90,7 +111,7 @@ class Chunk:
     @property
     def place(self) -> str:
         """Where the passage stands, as one line: `Page > Chapter > Section`."""
-        return " > ".join(dict.fromkeys((self.page_title, *self.trail)))
+        return place_of(self.page_title, self.trail)
 
     @property
     def embedded_text(self) -> str:
@@ -124,6 +145,16 @@ class StoredPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PageFacts:
+    """What tells two versions of a page apart, without its passages."""
+
+    path: str
+    title: str
+    url: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A chunk that was found for a question."""
 
@@ -151,6 +182,10 @@ class Placement:
 SERVERS_CHOICE = Placement()
 
 
+#: `held`: built, and kept from visitors by the gate. `leaving`: being dropped, and not to be made live any more.
+ReleaseState = Literal["published", "held", "leaving"]
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A whole, immutable state of the docs. Number 0 is the empty one before the first ingest."""
@@ -163,6 +198,7 @@ class Release:
     job_id: str
     #: ISO 8601, UTC.
     created_at: str
+    state: ReleaseState = "published"
 
 
 class JobState(StrEnum):
@@ -170,6 +206,7 @@ class JobState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -211,6 +248,16 @@ class Job:
     faults: tuple[PageFault, ...] = ()
     totals: Mapping[str, int] = field(default_factory=dict)
     kind: JobKind = "ingest"
+    #: Says what an ingest would do, and does nothing.
+    dry_run: bool = False
+    #: What it would do and cost; None until that is known, and of a job that is no dry run.
+    estimate: Mapping[str, Any] | None = None
+    #: What kind of site the content is, in a line.
+    profile: str = ""
+    #: The job that this one tries again.
+    retry_of: str | None = None
+    #: What the files below the content path looked like when the job read them (`shared.content_mark`); "" before.
+    content_mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,3 +293,5 @@ class Progress:
     #: Seconds, estimated from the rate so far; None before the first shard has finished.
     seconds_left: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    #: Of `chunks_done`, those that were new or had changed.
+    chunks_written: int = 0

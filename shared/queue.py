@@ -7,9 +7,11 @@ far it has come stands in `shared.jobs`; `shared.reconcile` rings again when nob
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+import kombu
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -21,6 +23,9 @@ from shared.settings import Settings
 log = structlog.get_logger(__name__)
 
 QUEUE: Final = "ingest"
+#: Taken before all others: what a worker was killed at, and what an owner has asked for.
+FIRST_QUEUE: Final = "ingest.first"
+QUEUES: Final = (FIRST_QUEUE, QUEUE)
 KEY_PREFIX: Final = "lectern:"
 #: Names as Flower shows them.
 PLAN_TASK: Final = "ingest.plan"
@@ -31,6 +36,8 @@ PUBLISH_TASK: Final = "ingest.publish"
 TASK_SECONDS: Final = 600
 #: Twice a task's limit, else a task that still runs is delivered again, beside itself, for ever.
 VISIBILITY_SECONDS: Final = 2 * TASK_SECONDS + 60
+#: The header with a message's time, in seconds since the epoch: Celery's own messages do not have it.
+SENT_AT: Final = "sent_at"
 #: Paths that a task's arguments show to whoever watches Flower; the full list stands in the job's plan.
 SHOWN_PAGES: Final = 5
 #: The end of a path that is shown. With five of them the arguments are whole: Celery cuts what it shows at 1024.
@@ -45,11 +52,14 @@ def make_celery(settings: Settings) -> Celery:
         accept_content=["json"],
         task_serializer="json",
         task_default_queue=QUEUE,
+        task_queues=[kombu.Queue(name, routing_key=name) for name in QUEUES],
         # Results and progress stand in shared.jobs; a result backend would only add ways to block.
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
+        # A message that is held in advance would be done before one that is put first.
+        worker_disable_prefetch=True,
         # The task's own time-out (worker/tasks.py) ends it in order; this one is for a process that hangs.
         task_time_limit=TASK_SECONDS + 30,
         task_publish_retry=False,
@@ -74,6 +84,8 @@ def _transport_options(address: RedisAddress) -> dict[str, Any]:
     options = {
         "visibility_timeout": VISIBILITY_SECONDS,
         "global_keyprefix": KEY_PREFIX,
+        # As they stand in `task_queues`, not in turns.
+        "queue_order_strategy": "priority",
         # Unacknowledged messages are looked at every five seconds (the default is every hundred).
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
@@ -95,24 +107,31 @@ class Queue:
 
     # What is beside `job` and `shard` is for the eyes of an admin: the job's record and its plan hold what to do.
 
-    async def plan(self, job: str, source: str | None = None) -> bool:
+    async def plan(self, job: str, source: str | None = None, *, first: bool = False) -> bool:
         """Ask a worker to plan a job of the content path `source`. False if the queue did not take it."""
-        return await self._send(PLAN_TASK, {"job": job, **_shown_source(source)})
+        return await self._send(PLAN_TASK, {"job": job, **_shown_source(source)}, first=first)
 
-    async def shard(self, job: str, shard: str, pages: Sequence[str], source: str | None = None) -> bool:
+    async def shard(
+        self, job: str, shard: str, pages: Sequence[str], source: str | None = None, *, first: bool = False
+    ) -> bool:
         """Ask a worker to index one shard. Of `pages`, the first few are shown and all are counted."""
         shown = [_shown_path(path) for path in pages[:SHOWN_PAGES]]
         payload = {"job": job, **_shown_source(source), "shard": shard, "pages": shown, "pages_total": len(pages)}
-        return await self._send(SHARD_TASK, payload)
+        return await self._send(SHARD_TASK, payload, first=first)
 
     async def publish(self, job: str, source: str | None = None) -> bool:
         """Ask a worker to publish a job whose shards are all done."""
         return await self._send(PUBLISH_TASK, {"job": job, **_shown_source(source)})
 
-    async def _send(self, task: str, payload: dict[str, Any]) -> bool:
+    async def _send(self, task: str, payload: dict[str, Any], *, first: bool = False) -> bool:
+        """Send a message; `first`, ahead of those that wait."""
+        message: dict[str, Any] = {
+            "kwargs": payload, "queue": FIRST_QUEUE if first else QUEUE, "headers": {SENT_AT: time.time()},
+            "ignore_result": True, "retry": False,
+        }  # fmt: skip
         try:
             # In a thread: kombu is synchronous, and with Redis gone it waits for seconds.
-            await asyncio.to_thread(self._celery.send_task, task, kwargs=payload, ignore_result=True, retry=False)
+            await asyncio.to_thread(self._celery.send_task, task, **message)
         except (OperationalError, OSError) as error:
             log.warning("queue.unreachable", task=task, job=payload["job"], error=type(error).__name__)
             return False

@@ -14,9 +14,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from shared.bm25 import Bm25Encoder
-from shared.embeddings import Embedder, OpenAIEmbedder, make_client
+from shared.embeddings import OPENAI_BASE_URL, Embedder, OpenAIEmbedder, make_client
 from shared.jobs import Jobs
 from shared.local_model import LocalEmbedder
+from shared.pacing import Pacer, name_of
+from shared.pacing_rules import MINUTE, PaceLimits
 from shared.queue import Queue, make_celery
 from shared.redis_clients import async_redis, close_redis
 from shared.releases import Records, Releases
@@ -40,6 +42,8 @@ class Services:
     jobs: Jobs
     queue: Queue
     embedder: Embedder
+    #: How fast the embeddings' provider may be asked; with the local model nothing asks for it.
+    pacer: Pacer
     bm25: Bm25Encoder
 
 
@@ -52,7 +56,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(close_redis, redis)
         qdrant = open_qdrant(settings)
         stack.push_async_callback(qdrant.close)
-        embedder = open_embedder(settings)
+        pacer = open_pacer(settings, redis)
+        embedder = open_embedder(settings, pacer)
         stack.push_async_callback(embedder.close)
         queue = Queue(make_celery(settings))
         stack.callback(queue.close)
@@ -67,6 +72,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             jobs=Jobs(records, redis),
             queue=queue,
             embedder=embedder,
+            pacer=pacer,
             bm25=Bm25Encoder(),
         )
 
@@ -99,7 +105,20 @@ def open_qdrant(settings: Settings) -> AsyncQdrantClient:
         )
 
 
-def open_embedder(settings: Settings) -> Embedder:
+def open_pacer(settings: Settings, redis: Redis) -> Pacer:
+    """The pace that all processes with these settings share."""
+    key = settings.model_api_key.get_secret_value()
+    return Pacer(
+        redis,
+        name=name_of(settings.model_base_url or OPENAI_BASE_URL, settings.embedding_model, key),
+        limits=PaceLimits(
+            settings.embed_requests_per_minute, settings.embed_tokens_per_minute, settings.embed_items_per_minute
+        ),
+        patience_seconds=settings.embed_patience_minutes * MINUTE,
+    )
+
+
+def open_embedder(settings: Settings, pacer: Pacer | None = None) -> Embedder:
     """The embedder that the settings name. Neither loads its model nor asks its provider yet."""
     if settings.embedding_provider == "local":
         return LocalEmbedder(threads=settings.embedding_threads)
@@ -115,4 +134,5 @@ def open_embedder(settings: Settings) -> Embedder:
         batch_size=settings.embed_batch_size,
         concurrency=settings.max_concurrent_requests,
         key_variable="GEMINI_API_KEY" if settings.provider == "gemini" else "OPENAI_API_KEY",
+        pacer=pacer,
     )

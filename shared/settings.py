@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from shared.content import PAGE_ENDINGS
 from shared.errors import ConfigurationError
 from shared.models import Placement
 from shared.redis_address import TLS_FILES, RedisAddress, parse_redis_address
@@ -32,10 +33,20 @@ RETIRED_OPENAI_MODELS: Final = (
     "gpt-3.5-turbo", "gpt-4", "gpt-4-turbo", "gpt-4-turbo-preview", "gpt-4.1-nano", "o1", "o3-mini", "o4-mini",
 )  # fmt: skip
 DEFAULT_CHAT_MODEL: Final = {"openai": "gpt-6-luna", "gemini": "gemini-3.5-flash-lite"}
+#: Tokens that embedding models read of one text: OpenAI's refuse a longer one, Gemini's leave out its end. Of a server
+#: of one's own nothing is known; 2,048 is what the usual ones read as they are set up.
+EMBEDDING_LIMITS: Final = {"openai": 8191, "gemini": 2048, "own server": 2048}
 DEFAULT_EMBEDDING_MODEL: Final = {"openai": "text-embedding-3-small", "gemini": "gemini-embedding-001"}
+
+#: Files other than Markdown that can be pages (`worker/ingestion/formats`).
+DOCUMENT_ENDINGS: Final = (".html", ".htm", ".pdf", ".docx", ".epub", ".txt")
 
 #: A comma outside of braces.
 _SEPARATOR: Final = re.compile(r",(?![^{}]*\})")
+
+#: What an address may consist of that other programs are handed: printable ASCII without quotes and backslashes.
+_FETCHABLE: Final = re.compile(r"[!#-&(-\[\]-~]{1,2000}")
+_ONE_WORD: Final = re.compile(r"[!-~]{1,4096}")
 
 Provider = Literal["openai", "gemini", "local"]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
@@ -73,7 +84,16 @@ class Settings(BaseSettings):
     configured_dimensions: int | None = Field(
         default=None, ge=1, le=8192, validation_alias=_names("EMBEDDING_DIMENSIONS", "QDRANT_VECTOR_SIZE")
     )
-    embed_batch_size: int = Field(default=100, ge=1, le=2048, validation_alias=_names("EMBED_BATCH_SIZE", "BATCH_SIZE"))
+    embedding_max_tokens: int | None = Field(
+        default=None, ge=512, le=1_000_000, validation_alias="EMBEDDING_MAX_TOKENS", description="tokens of one text"
+    )
+    embed_batch_size: int | None = Field(
+        default=None, ge=1, le=2048, validation_alias=_names("EMBED_BATCH_SIZE", "BATCH_SIZE")
+    )
+    embed_requests_per_minute: int | None = Field(default=None, ge=1, validation_alias="EMBED_REQUESTS_PER_MINUTE")
+    embed_tokens_per_minute: int | None = Field(default=None, ge=1000, validation_alias="EMBED_TOKENS_PER_MINUTE")
+    embed_items_per_minute: int | None = Field(default=None, ge=1, validation_alias="EMBED_ITEMS_PER_MINUTE")
+    embed_patience_minutes: int = Field(default=60, ge=1, le=10_080, validation_alias="EMBED_PATIENCE_MINUTES")
     max_concurrent_requests: int = Field(default=10, ge=1, le=256, validation_alias="MAX_CONCURRENT_REQUESTS")
     embedding_threads: int = Field(default=2, ge=1, le=64, validation_alias="EMBEDDING_THREADS")
     max_answer_tokens: int = Field(default=1000, ge=16, le=32_000, validation_alias="MAX_ANSWER_TOKENS")
@@ -97,12 +117,40 @@ class Settings(BaseSettings):
     content_root: Path = Field(default=Path("docs"), validation_alias=_names("CONTENT_ROOT", "BOOK_CONTENT_PATH"))
     content_include: CommaSeparated = Field(default=(), validation_alias="CONTENT_INCLUDE")
     content_exclude: CommaSeparated = Field(default=(), validation_alias="CONTENT_EXCLUDE")
+    content_formats: CommaSeparated = Field(default=(), validation_alias="CONTENT_FORMATS")
     site_url: str | None = Field(default=None, validation_alias="SITE_URL")
-    docs_route: str = Field(default="docs", validation_alias="DOCS_ROUTE")
+    docs_route: str | None = Field(default=None, validation_alias="DOCS_ROUTE")
+    site_profile: Literal["auto", "website", "docusaurus", "mkdocs", "mdbook", "plain"] = Field(
+        default="auto", validation_alias="SITE_PROFILE"
+    )
+    site_trailing_slash: bool | None = Field(default=None, validation_alias="SITE_TRAILING_SLASH")
+    docs_versions: CommaSeparated = Field(default=(), validation_alias="DOCS_VERSIONS")
+    docs_locales: CommaSeparated = Field(default=(), validation_alias="DOCS_LOCALES")
+    index_unlisted: bool = Field(default=False, validation_alias="INDEX_UNLISTED")
     chunk_size: int = Field(default=600, ge=100, le=2000, validation_alias="CHUNK_SIZE", description="tokens")
     chunk_overlap: int = Field(default=100, ge=0, le=500, validation_alias="CHUNK_OVERLAP", description="tokens")
     min_chunk_size: int = Field(default=50, ge=0, le=500, validation_alias="MIN_CHUNK_SIZE", description="tokens")
     max_page_bytes: int = Field(default=10 * 2**20, ge=1024, validation_alias="MAX_PAGE_BYTES")
+
+    # Source, where it is not the content root
+    source_git_url: str | None = Field(default=None, validation_alias="SOURCE_GIT_URL")
+    source_git_ref: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._/][A-Za-z0-9._/-]{0,199}$", validation_alias="SOURCE_GIT_REF"
+    )
+    source_git_folder: str | None = Field(default=None, validation_alias="SOURCE_GIT_FOLDER")
+    source_git_user: str = Field(
+        default="x-access-token", pattern=r"^[!-9;-~]{1,255}$", validation_alias="SOURCE_GIT_USER"
+    )
+    source_git_token: SecretStr | None = Field(default=None, validation_alias="SOURCE_GIT_TOKEN")
+    source_sitemap_url: str | None = Field(default=None, validation_alias="SOURCE_SITEMAP_URL")
+    source_allow_private: bool = Field(default=False, validation_alias="SOURCE_ALLOW_PRIVATE")
+    source_ca_file: Path | None = Field(default=None, validation_alias="SOURCE_CA_FILE")
+    source_timeout: int = Field(default=300, ge=1, le=540, validation_alias="SOURCE_TIMEOUT", description="seconds")
+    source_max_bytes: int = Field(default=2**30, ge=1024, validation_alias="SOURCE_MAX_BYTES")
+    source_max_pages: int = Field(default=10_000, ge=1, le=100_000, validation_alias="SOURCE_MAX_PAGES")
+    source_poll_minutes: int | None = Field(default=None, ge=1, le=10_080, validation_alias="SOURCE_POLL_MINUTES")
+    sources_dir: Path = Field(default=Path(".lectern/sources"), validation_alias="SOURCES_DIR")
+    webhook_secret: SecretStr | None = Field(default=None, min_length=16, validation_alias="WEBHOOK_SECRET")
 
     # HTTP
     api_host: str = Field(default="127.0.0.1", validation_alias="API_HOST")
@@ -138,6 +186,12 @@ class Settings(BaseSettings):
     # Releases
     ingest_on_start: bool = Field(default=False, validation_alias="INGEST_ON_START")
     keep_releases: int = Field(default=3, ge=1, le=1000, validation_alias="KEEP_RELEASES")
+    golden_file: Path | None = Field(default=None, validation_alias="GOLDEN_FILE")
+    gate_max_lost: int = Field(default=0, ge=0, le=1000, validation_alias="GATE_MAX_LOST")
+    max_embed_tokens_per_job: int | None = Field(default=None, ge=1, validation_alias="MAX_EMBED_TOKENS_PER_JOB")
+    embedding_price: float | None = Field(
+        default=None, ge=0, validation_alias="EMBEDDING_PRICE", description="US dollars a million tokens"
+    )
 
     # Processes
     worker_concurrency: int = Field(default=1, ge=1, le=256, validation_alias="WORKER_CONCURRENCY")
@@ -159,8 +213,8 @@ class Settings(BaseSettings):
         return tuple(ip_network(part, strict=False) for part in value)
 
     @field_validator(
-        "content_include", "content_exclude", "allowed_origins", "api_keys", "trusted_proxies", "flower_basic_auth",
-        mode="before",
+        "content_include", "content_exclude", "content_formats", "docs_versions", "docs_locales", "allowed_origins",
+        "api_keys", "trusted_proxies", "flower_basic_auth", mode="before",
     )  # fmt: skip
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -184,6 +238,53 @@ class Settings(BaseSettings):
             raise ValueError("must be an http:// or https:// address")
         return value.rstrip("/")
 
+    @field_validator("source_git_url", "source_sitemap_url")
+    @classmethod
+    def _source_url(cls, value: str | None) -> str | None:
+        """Where to fetch from. Whether its host may be asked is decided at each fetch, by the addresses it has then."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("must be an https:// address")
+        if not _FETCHABLE.fullmatch(value):
+            raise ValueError("must be written in ASCII, without blanks, quotes and backslashes, in 2,000 characters")
+        if "@" in parts.netloc:
+            raise ValueError("must hold neither user nor password; SOURCE_GIT_TOKEN is the place for a token")
+        return value.partition("#")[0]
+
+    @field_validator("source_git_url")
+    @classmethod
+    def _no_query(cls, value: str | None) -> str | None:
+        """An address that is named in messages must not hold a token in its query either; git could not use it."""
+        if value is not None and "?" in value:
+            raise ValueError("must end with the repository's path, without a question mark")
+        return value
+
+    @field_validator("source_git_folder")
+    @classmethod
+    def _folder_in_repository(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = [part for part in value.split("/") if part not in ("", ".")]
+        if value.startswith("/") or ".." in parts or not value.isprintable() or "\\" in value:
+            raise ValueError("must be a folder of the repository, with / between names and without ..")
+        return "/".join(parts) or None
+
+    @field_validator("source_git_token")
+    @classmethod
+    def _one_word(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _ONE_WORD.fullmatch(value.get_secret_value()):
+            raise ValueError("must be one word of printable ASCII")
+        return value
+
+    @field_validator("source_ca_file")
+    @classmethod
+    def _readable_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis_url(cls, value: SecretStr) -> SecretStr:
@@ -193,6 +294,15 @@ class Settings(BaseSettings):
             if named is not None and not Path(named).is_file():
                 raise ValueError(f"{option}: there is no such file")
         return value
+
+    @field_validator("content_formats")
+    @classmethod
+    def _known_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        endings = tuple(f".{name.lower().removeprefix('*').removeprefix('.')}" for name in value)
+        unknown = [ending for ending in endings if ending not in DOCUMENT_ENDINGS]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not read; the endings are {', '.join(DOCUMENT_ENDINGS)}")
+        return endings
 
     @field_validator("allowed_origins")
     @classmethod
@@ -229,6 +339,14 @@ class Settings(BaseSettings):
                 "QDRANT_WRITE_CONSISTENCY: must be at most QDRANT_REPLICAS, for example QDRANT_WRITE_CONSISTENCY=2 "
                 "with QDRANT_REPLICAS=3"
             )
+        if self.source_git_url and self.source_sitemap_url:
+            raise ValueError("SOURCE_SITEMAP_URL: there is one source; remove it, or remove SOURCE_GIT_URL")
+        for variable, url in (("SOURCE_GIT_URL", self.source_git_url), ("SOURCE_SITEMAP_URL", self.source_sitemap_url)):
+            if url and not self.source_allow_private and urlsplit(url).scheme != "https":
+                raise ValueError(
+                    f"{variable}: must be an https:// address; for a server of your own network without TLS, set "
+                    "SOURCE_ALLOW_PRIVATE=true"
+                )
         if self.model_provider == "openai" and not (self.openai_api_key or self.openai_base_url):
             raise ValueError(
                 "OPENAI_API_KEY: is missing while MODEL_PROVIDER=openai, for example OPENAI_API_KEY=sk-..."
@@ -238,6 +356,16 @@ class Settings(BaseSettings):
                 "GEMINI_API_KEY: is missing while MODEL_PROVIDER=gemini, for example GEMINI_API_KEY=AIza..."
             )
         return self
+
+    @property
+    def remote_source(self) -> bool:
+        """Whether the docs are fetched from elsewhere; CONTENT_ROOT is not read then."""
+        return bool(self.source_git_url or self.source_sitemap_url)
+
+    @property
+    def page_endings(self) -> tuple[str, ...]:
+        """What the name of a page may end in, in lower case."""
+        return (*PAGE_ENDINGS, *self.content_formats)
 
     @property
     def redis_address(self) -> RedisAddress:
@@ -294,6 +422,14 @@ class Settings(BaseSettings):
         return None if self.embedding_provider == "local" else self.configured_dimensions
 
     @property
+    def embedding_limit(self) -> int | None:
+        """Tokens of its own that the model reads of one text; None for the local model, which reads windows."""
+        if self.embedding_provider == "local":
+            return None
+        known = "own server" if self.provider == "openai" and self.openai_base_url else self.provider
+        return self.embedding_max_tokens or EMBEDDING_LIMITS[known]
+
+    @property
     def model_base_url(self) -> str | None:
         return GEMINI_BASE_URL if self.provider == "gemini" else self.openai_base_url
 
@@ -311,6 +447,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "API_PORT": "7860",
     "CHUNK_OVERLAP": "100",
     "CHUNK_SIZE": "600",
+    "CONTENT_FORMATS": "pdf,html",
     "FLOWER_BASIC_AUTH": "admin:a-long-random-password",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "INFO",
@@ -323,7 +460,15 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "QDRANT_WRITE_CONSISTENCY": "2",
     "REDIS_URL": "redis://localhost:6379/0",
     "SITE_URL": "https://example.org/base/",
+    "SOURCE_CA_FILE": "/etc/ssl/certs/my-authority.pem",
+    "SOURCE_GIT_FOLDER": "website/docs",
+    "SOURCE_GIT_REF": "main",
+    "SOURCE_GIT_TOKEN": "github_pat_11AB",
+    "SOURCE_GIT_URL": "https://github.com/example/docs.git",
+    "SOURCE_POLL_MINUTES": "60",
+    "SOURCE_SITEMAP_URL": "https://docs.example.org/sitemap.xml",
     "TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1/32",
+    "WEBHOOK_SECRET": "at least 16 characters, such as the output of: openssl rand -hex 32",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Celery
 
-from shared.errors import LecternError
+from shared.errors import LecternError, MustWait
 from shared.models import Job, StoredPage
 from shared.points import ChunkPoint
 from shared.queue import PLAN_TASK, PUBLISH_TASK, SHARD_TASK, Queue
@@ -25,7 +25,7 @@ class HandQueue(Queue):
         super().__init__(Celery())
         self.messages: deque[tuple[str, dict[str, Any]]] = deque()
 
-    async def _send(self, task: str, payload: dict[str, Any]) -> bool:
+    async def _send(self, task: str, payload: dict[str, Any], *, first: bool = False) -> bool:
         self.messages.append((task, payload))
         return True
 
@@ -47,9 +47,9 @@ class CountingStore(VectorStore):
         self.writes += 1
         await super().undo(collection, release)
 
-    async def vacuum(self, collection: str, oldest_kept: int) -> None:
+    async def vacuum(self, collection: str, kept: Sequence[int]) -> None:
         self.writes += 1
-        await super().vacuum(collection, oldest_kept)
+        await super().vacuum(collection, kept)
 
     async def _set_until(self, collection: str, ids: Sequence[str], until: int) -> None:
         self.writes += len(ids)
@@ -72,6 +72,8 @@ async def deliver(services: Services, task: str, payload: dict[str, Any], messag
             await index_shard(services, job, payload["shard"], message)
         elif task == PUBLISH_TASK:
             await publish_job(services, job, message)
+    except MustWait as error:
+        await services.jobs.put_off(job, error.until, error.message)
     except LecternError as error:
         await fail_job(services, job, error.message)
 

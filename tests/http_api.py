@@ -23,7 +23,8 @@ from api.chat.model import ChatModel, Ending
 from api.chat.prompt import Prompt
 from api.dependencies import Answerer, Timings
 from api.main import create_app
-from shared.embeddings import EmbeddingBatch
+from shared.embedding_batches import BatchLimits
+from shared.embeddings import EmbeddedPart, EmbeddingBatch
 from shared.models import Vector
 from shared.services import Services, open_services
 from shared.settings import Settings, load_settings
@@ -99,11 +100,15 @@ class NoEmbedder:
     model = "none"
     dimensions = 2
     window: int | None = None
+    batch = room = BatchLimits(items=10, tokens=1000)
 
     async def open(self) -> None:
         return None
 
     async def embed(self, texts: Sequence[str]) -> EmbeddingBatch:
+        raise AssertionError("the API embeds no passages")
+
+    def embed_parts(self, texts: Sequence[str]) -> AsyncGenerator[EmbeddedPart]:
         raise AssertionError("the API embeds no passages")
 
     async def embed_query(self, text: str) -> Vector:

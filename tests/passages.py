@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
 from api.chat.overlap import terms_of
 from shared.bm25 import Bm25Encoder
 from shared.chunk_collections import CollectionSpec
-from shared.embeddings import EmbeddingBatch
+from shared.embedding_batches import BatchLimits
+from shared.embeddings import EmbeddedPart, EmbeddingBatch
 from shared.errors import LecternError
 from shared.models import FOREVER, Chunk, ChunkKind, Passage, Release, SparseVector, StoredChunk, Vector
 from shared.points import digest_of, text_hash_of
@@ -84,6 +85,7 @@ class FakeEmbedder:
     model = "fake"
     dimensions = 3
     window: int | None = None
+    batch = room = BatchLimits(items=10, tokens=1000)
 
     def __init__(self, error: LecternError | None = None) -> None:
         self.error = error
@@ -95,6 +97,9 @@ class FakeEmbedder:
     async def embed(self, texts: Sequence[str]) -> EmbeddingBatch:
         self.asked += texts
         return EmbeddingBatch(tuple([1.0, 0.0, 0.0] for _ in texts), requests=0, tokens=0)
+
+    def embed_parts(self, texts: Sequence[str]) -> AsyncGenerator[EmbeddedPart]:
+        raise AssertionError("nothing is indexed here")
 
     async def embed_query(self, text: str) -> Vector:
         if self.error is not None:
@@ -113,5 +118,5 @@ def services_with(
     return Services(
         settings=load_settings(None), redis=nothing, schema=nothing, store=cast(Any, store or FakeStore({})),
         releases=cast(Any, releases or FakeReleases()), jobs=nothing, queue=nothing,
-        embedder=embedder or FakeEmbedder(), bm25=BM25,
+        embedder=embedder or FakeEmbedder(), pacer=nothing, bm25=BM25,
     )  # fmt: skip

@@ -10,9 +10,11 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task
+from celery.worker.request import Request
+from kombu.exceptions import OperationalError
 
-from shared.errors import DependencyDown, LeaseLost, LecternError
-from shared.queue import PLAN_TASK, PUBLISH_TASK, SHARD_TASK, TASK_SECONDS
+from shared.errors import DependencyDown, JobStopped, LeaseLost, LecternError, MustWait, NotFound
+from shared.queue import FIRST_QUEUE, PLAN_TASK, PUBLISH_TASK, SHARD_TASK, TASK_SECONDS
 from shared.services import Services, open_services
 from shared.settings import Settings
 from worker.ingestion.pipeline import fail_job, index_shard, plan_job, publish_job
@@ -27,6 +29,8 @@ class _Process:
     """What one worker process keeps between tasks: its event loop and the services opened inside it."""
 
     settings: Settings
+    #: Tells this start of the worker from every other; the pool's processes have it from their parent.
+    boot: str
     runner: asyncio.Runner | None = None
     stack: AsyncExitStack | None = None
     services: Services | None = None
@@ -35,13 +39,31 @@ class _Process:
 _process: _Process | None = None
 
 
-def register(app: Celery, settings: Settings) -> None:
+class FirstAgain(Request):
+    """A message as the worker's main process holds it. If the process that works on it dies, it is put before all that
+    wait, under its old id: Celery would put it behind them, where a claim of the dead runs out and what it was is lost.
+    """
+
+    def reject(self, requeue: bool = False) -> None:
+        if requeue and not self.acknowledged:
+            requeue = not self._sent_again()
+        super().reject(requeue=requeue)
+
+    def _sent_again(self) -> bool:
+        again = {"kwargs": self.kwargs, "task_id": self.id, "queue": FIRST_QUEUE, "retry": False, "ignore_result": True}
+        try:
+            self.task.app.send_task(self.name, **again)
+        except (OperationalError, OSError):
+            return False
+        return True
+
+
+def register(app: Celery, settings: Settings, boot: str) -> None:
     """Give the application its tasks. Nothing is opened here: clients must not cross a fork."""
     global _process  # noqa: PLW0603  # a worker process has one event loop, and Celery no place to keep it
-    _process = _Process(settings)
-    app.task(name=PLAN_TASK, bind=True)(plan)
-    app.task(name=SHARD_TASK, bind=True)(shard)
-    app.task(name=PUBLISH_TASK, bind=True)(publish)
+    _process = _Process(settings, boot)
+    for name, work in ((PLAN_TASK, plan), (SHARD_TASK, shard), (PUBLISH_TASK, publish)):
+        app.task(name=name, bind=True, Request=FirstAgain)(work)
 
 
 def close() -> None:
@@ -60,17 +82,17 @@ def close() -> None:
 
 def plan(task: Task[Any, Any], /, job: str, **_: object) -> None:
     """Decide what a job has to do."""
-    _run(job, lambda services: plan_job(services, job, _message_id(task)))
+    _run(job, lambda services: plan_job(services, job, _message_id(task), _boot()))
 
 
 def shard(task: Task[Any, Any], /, job: str, shard: str, **_: object) -> None:
     """Index the pages of one shard."""
-    _run(job, lambda services: index_shard(services, job, shard, _message_id(task)), shard=shard)
+    _run(job, lambda services: index_shard(services, job, shard, _message_id(task), _boot()), shard=shard)
 
 
 def publish(task: Task[Any, Any], /, job: str, **_: object) -> None:
     """Make the job's release the live one."""
-    _run(job, lambda services: publish_job(services, job, _message_id(task)))
+    _run(job, lambda services: publish_job(services, job, _message_id(task), _boot()))
 
 
 def _message_id(task: Task[Any, Any]) -> str:
@@ -78,12 +100,20 @@ def _message_id(task: Task[Any, Any]) -> str:
     return str(task.request.id)
 
 
+def _boot() -> str:
+    return "" if _process is None else _process.boot
+
+
 def _run(job: str, work: Work, **context: object) -> None:
     if _process is None:
         raise RuntimeError("register() was not called")
     if _process.runner is None:
         _process.runner = asyncio.Runner()
-    _process.runner.run(_guarded(_process, job, work, context))
+    try:
+        _process.runner.run(_guarded(_process, job, work, context))
+    except MemoryError:
+        # Celery ends the whole worker on one that reaches it, and the message would end the next one.
+        log.exception("task.out_of_memory", job=job)
 
 
 async def _guarded(process: _Process, job: str, work: Work, context: dict[str, object]) -> None:
@@ -94,10 +124,22 @@ async def _guarded(process: _Process, job: str, work: Work, context: dict[str, o
         try:
             async with asyncio.timeout(TASK_SECONDS):
                 await work(services)
+        except MustWait as error:
+            log.info("task.put_off", reason=error.message, until=error.until)
+            with suppress(DependencyDown):
+                await services.jobs.put_off(job, error.until, error.message)
+        except JobStopped as error:
+            log.info("task.stopped", reason=error.message)
+            await services.queue.plan(job, first=True)  # for its owner's wish to be granted
         except (DependencyDown, LeaseLost) as error:
             log.warning("task.left", reason=error.message)
         except TimeoutError:
+            if "shard" in context:  # what its pages have done by themselves is kept, so the next turn gets further
+                log.warning("task.left", reason=f"took longer than {TASK_SECONDS} seconds")
+                return
             await _fail(services, job, f"one step took longer than {TASK_SECONDS} seconds")
+        except MemoryError:
+            await _fail(services, job, "one step used up the worker's memory; give the worker more")
         except LecternError as error:
             log.warning("job.failed", reason=error.message)
             await _fail(services, job, error.message)
@@ -109,7 +151,7 @@ async def _guarded(process: _Process, job: str, work: Work, context: dict[str, o
 
 
 async def _fail(services: Services, job: str, reason: str) -> None:
-    with suppress(DependencyDown):  # then the job is not over, and is rung again
+    with suppress(DependencyDown, NotFound):  # it is not over then, and is rung again; or there is none
         await fail_job(services, job, reason)
 
 

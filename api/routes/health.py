@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 
 from api.dependencies import Runtime, RuntimeDep
 from api.schemas import HealthReport, Probe
+from shared.backlog import count_workers
 from shared.errors import DependencyDown
 from shared.models import Job, Release
 from shared.services import Services
@@ -25,8 +26,6 @@ log = structlog.get_logger(__name__)
 router = APIRouter(tags=["operations"])
 
 VERSION: Final = version("lectern")
-#: Each worker process keeps one key of this pattern alive while it consumes.
-WORKER_HEARTBEATS: Final = "lectern:worker:*"
 
 T = TypeVar("T")
 
@@ -57,7 +56,7 @@ async def health(runtime: RuntimeDep) -> JSONResponse:
     live, unfinished, workers = await asyncio.gather(
         _within(patience, _live(services)),
         _within(patience, services.jobs.unfinished()),
-        _within(patience, _count_workers(services)),
+        _within(patience, count_workers(services.redis)),
     )
     report = report_of(runtime, live, unfinished, workers)
     return JSONResponse(report.model_dump(), 503 if report.status == "unhealthy" else 200)
@@ -128,11 +127,6 @@ async def _ping_qdrant(services: Services) -> bool:
 
 async def _ping_redis(services: Services) -> bool:
     return bool(await cast(Any, services.redis.ping()))
-
-
-async def _count_workers(services: Services) -> int:
-    keys = services.redis.scan_iter(match=WORKER_HEARTBEATS, count=1000)
-    return len({key async for key in keys})
 
 
 async def _within(seconds: float, asking: Awaitable[T]) -> T | None:

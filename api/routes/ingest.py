@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -16,21 +14,18 @@ from starlette.responses import JSONResponse
 
 from api.bodies import body_schema, json_body
 from api.dependencies import RuntimeDep, ServicesDep, require_admin
-from api.schemas import IngestRequest, IngestStarted, IngestTask, IngestTasks, TaskProgress, TaskStatus
-from shared.content import PAGE_ENDINGS, resolve_content_path
+from api.job_view import job_view
+from api.schemas import IngestQueue, IngestRequest, IngestStarted, IngestTask, IngestTasks
+from shared.backlog import backlog
+from shared.content import remote_content_path, resolve_content_path
+from shared.content_mark import mark_of
 from shared.errors import DependencyDown
-from shared.models import Job, JobState, PageFault, Progress
 from shared.services import Services
+from shared.settings import Settings
+from shared.turns import Asked
 
 router = APIRouter(tags=["ingest"], dependencies=[Depends(require_admin)])
 
-STATUS: Final[dict[JobState, TaskStatus]] = {
-    JobState.QUEUED: "pending",
-    JobState.RUNNING: "processing",
-    JobState.SUCCEEDED: "completed",
-    JobState.FAILED: "failed",
-    JobState.CANCELLED: "cancelled",
-}
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 #: Job ids are shorter.
 TASK_ID_CHARACTERS: Final = 128
@@ -46,32 +41,38 @@ async def start_ingest(
 ) -> JSONResponse:
     """Index the content, or a folder or page of it. The reply comes at once; `Location` says where progress stands.
 
-    Sent again with the same `Idempotency-Key`, it is the same ingest.
+    Asked again before the job has begun to read, or while nothing has changed since it did, it is the same ingest.
+    With the same `Idempotency-Key` it is the same one in any case, unless that has failed or was cancelled.
     """
     services = runtime.services
-    content_path, files = await asyncio.to_thread(_resolve, services.settings.content_root, body.content_path)
+    content_path, files = await asyncio.to_thread(_resolve, services.settings, body.content_path)
+    made: list[Asked] = []
 
     async def create() -> str:
-        return (await services.jobs.create(content_path, force=body.force_reindex)).id
+        made.append(await ask(services, content_path, force=body.force_reindex, dry_run=body.dry_run))
+        return made[-1].job.id
 
     if idempotency_key is None:
         job_id = await create()
     else:
-        job_id = await runtime.idempotency.once(idempotency_key, body.model_dump_json(), create)
+        job_id = await runtime.idempotency.once(idempotency_key, body.model_dump_json(), create, services.jobs.has_lost)
+    joined = made[-1].joined if made else True
     started = IngestStarted(
         task_id=job_id,
-        message=f"ingest of {'all content' if content_path == '.' else content_path} has started",
+        message=_said(content_path, job_id if joined else None, dry_run=body.dry_run),
         estimated_files=files,
         content_path=body.content_path or content_path,
         force_reindex=body.force_reindex,
         batch_size=body.batch_size,
+        joined=joined,
     )
     return JSONResponse(
         started.model_dump(),
         status_code=202,
         headers={"Location": f"/ingest/status?task_id={quote(job_id)}"},
         # After the reply: with the queue down, sending takes seconds, and the reconciler rings for the job anyway.
-        background=BackgroundTask(services.queue.plan, job_id, content_path),
+        # A dry run goes ahead of the shards of an ingest that runs.
+        background=None if joined else BackgroundTask(services.queue.plan, job_id, content_path, first=body.dry_run),
     )
 
 
@@ -81,111 +82,53 @@ async def ingest_status(
     task_id: Annotated[str | None, Query(max_length=TASK_ID_CHARACTERS)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
 ) -> IngestTask | IngestTasks:
-    """One job by its id, or the newest jobs."""
+    """One job by its id, or the newest jobs and the queue."""
     if task_id is not None:
-        return await _task(services, await services.jobs.get(task_id))
+        return await job_view(services, await services.jobs.get(task_id))
     jobs = await services.jobs.list()
-    return IngestTasks(tasks=[await _task(services, job) for job in jobs[:limit]], total=len(jobs))
+    tasks = [await job_view(services, job) for job in jobs[:limit]]
+    return IngestTasks(tasks=tasks, total=len(jobs), queue=await _queue(services))
 
 
-def _resolve(root: Path, requested: str | None) -> tuple[str, int]:
-    """The path relative to the content root, and about how many pages are there. Blocking."""
-    target = resolve_content_path(root, requested or "", configured=str(root))
-    return target.relative_to(root.resolve()).as_posix(), count_pages(target)
+async def ask(
+    services: Services, content_path: str, *, force: bool, dry_run: bool = False, retry_of: str | None = None
+) -> Asked:
+    """The job that will index the path as it is now. A dry run is always one of its own."""
+    if dry_run:
+        job = await services.jobs.create(content_path, force=force, dry_run=True, retry_of=retry_of)
+        return Asked(job, joined=False)
+
+    async def mark() -> str:
+        return await asyncio.to_thread(mark_of, services.settings)
+
+    return await services.jobs.ask(content_path, force=force, mark=mark, retry_of=retry_of)
 
 
-def count_pages(target: Path) -> int:
+async def _queue(services: Services) -> IngestQueue | None:
+    try:
+        queues = await backlog(services.redis)
+    except DependencyDown:
+        return None
+    return IngestQueue(messages=queues.messages, oldest_seconds=queues.oldest_seconds, workers=queues.workers)
+
+
+def _said(content_path: str, joined: str | None, *, dry_run: bool) -> str:
+    what = "dry run of an ingest" if dry_run else "ingest"
+    where = "all content" if content_path == "." else content_path
+    return f"{joined} does this already" if joined else f"{what} of {where} has started"
+
+
+def _resolve(settings: Settings, requested: str | None) -> tuple[str, int]:
+    """The path relative to the content root, and about how many pages are there (0 if it is not here). Blocking."""
+    if settings.remote_source:
+        return remote_content_path(requested or ""), 0
+    root = settings.content_root
+    target = resolve_content_path(root, requested or "", configured=str(root), endings=settings.page_endings)
+    return target.relative_to(root.resolve()).as_posix(), count_pages(target, settings.page_endings)
+
+
+def count_pages(target: Path, endings: tuple[str, ...]) -> int:
     """Files with a page's ending at or below a path; what a closer look will leave out is counted too."""
     if target.is_file():
         return 1
-    return sum(name.lower().endswith(PAGE_ENDINGS) for _, _, names in os.walk(target) for name in names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """How far a job is, from wherever that is known."""
-
-    stage: str
-    percent: float
-    pages_total: int
-    pages_done: int
-    chunks_written: int
-    faults: tuple[PageFault, ...]
-    seconds_left: float | None = None
-
-
-async def _task(services: Services, job: Job) -> IngestTask:
-    progress, chunks_written, faults = await _progress(services, job)
-    counts = _finished(job) if job.state.terminal else _running(progress, chunks_written, faults)
-    errors = [f"{fault.path}: {fault.reason}" for fault in counts.faults]
-    if job.state is JobState.FAILED and job.reason:
-        errors.insert(0, job.reason)
-    return IngestTask(
-        task_id=job.id,
-        status=STATUS[job.state],
-        state=job.state.value,
-        reason=job.reason,
-        progress=TaskProgress(
-            files_processed=counts.pages_done,
-            total_files=counts.pages_total,
-            chunks_created=counts.chunks_written,
-            errors=errors,
-            percent=counts.percent,
-            stage=counts.stage,
-            seconds_left=counts.seconds_left,
-            shards_done=progress.shards_done if progress else 0,
-            shards_total=progress.shards_total if progress else 0,
-            detail=dict(progress.detail) if progress else {},
-        ),
-        documents_found=counts.pages_total,
-        documents_processed=counts.pages_done,
-        chunks_created=counts.chunks_written,
-        errors=errors,
-        release=job.release,
-        attempts=job.attempts,
-        totals=dict(job.totals),
-        content_path=job.content_path,
-        created_at=job.created_at,
-        started_at=job.started_at,
-        completed_at=job.finished_at,
-        updated_at=job.finished_at or job.started_at or job.created_at,
-        estimated_completion=_in_seconds(counts.seconds_left),
-        metadata={"force_reindex": job.force},
-    )
-
-
-async def _progress(services: Services, job: Job) -> tuple[Progress | None, int, tuple[PageFault, ...]]:
-    """What Redis knows of a job: nothing, if it is down or has been emptied."""
-    try:
-        progress = await services.jobs.progress(job.id)
-        results = (await services.jobs.results(job.id)).values() if not job.state.terminal else ()
-    except DependencyDown:
-        return None, 0, ()
-    written = sum(result.chunks_written for result in results)
-    return progress, written, tuple(fault for result in results for fault in result.faults)
-
-
-def _running(progress: Progress | None, chunks_written: int, faults: tuple[PageFault, ...]) -> _Counts:
-    if progress is None:
-        return _Counts("waiting", 0, 0, 0, 0, ())
-    return _Counts(
-        stage=progress.stage,
-        percent=progress.percent,
-        pages_total=progress.pages_total,
-        pages_done=progress.pages_done,
-        chunks_written=chunks_written,
-        faults=faults,
-        seconds_left=progress.seconds_left,
-    )
-
-
-def _finished(job: Job) -> _Counts:
-    """From the record, which outlives everything in Redis."""
-    pages = job.totals.get("pages_found", 0)
-    done = pages if job.state is JobState.SUCCEEDED else 0
-    percent = 100.0 if job.state is JobState.SUCCEEDED else 0.0
-    return _Counts("done", percent, pages, done, job.totals.get("chunks_written", 0), job.faults)
-
-
-def _in_seconds(seconds: float | None) -> str | None:
-    return None if seconds is None else (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    return sum(name.lower().endswith(endings) for _, _, names in os.walk(target) for name in names)

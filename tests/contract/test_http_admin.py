@@ -17,21 +17,25 @@ import redis
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api.main import create_app
-from shared.jobs import Plan, PlannedShard
 from shared.models import JobState, PageFault, ShardResult
+from shared.plans import Plan, PlannedShard
 from shared.services import Services, open_services
 from shared.settings import Settings
 from tests.http_api import ADMIN, ADMIN_KEY, Client, NoModel, serving, settings_on
 from tests.stores import Stores
 
 MakeSettings = Callable[..., Settings]
-#: Open to visitors; every other route is for admins.
+#: Open to visitors, or to whoever signs (the webhook); every other route is for admins.
 PUBLIC = {
     ("POST", "/chat"), ("POST", "/api/chat"), ("GET", "/auth/anonymous-session/{browser_id}"), ("GET", "/search"),
     ("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/"),
-    ("GET", "/documents/{path:path}"), ("GET", "/docs"),
+    ("GET", "/documents/{path:path}"), ("GET", "/docs"), ("POST", "/ingest/webhook"),
 }  # fmt: skip
-ADMIN_ROUTES = [("POST", "/ingest"), ("GET", "/ingest/status")]
+ADMIN_ROUTES = [
+    ("POST", "/ingest"), ("GET", "/ingest/status"), ("GET", "/ingest/{job_id}"), ("GET", "/ingest/{job_id}/events"),
+    *(("POST", f"/ingest/{{job_id}}/{action}") for action in ("cancel", "pause", "resume", "retry")),
+    ("GET", "/releases"), ("GET", "/releases/{number}"), ("POST", "/releases/{number}/activate"),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +273,33 @@ def test_an_ingest_that_is_sent_again_with_its_key_is_the_same_one(fresh_client:
         ingest_with(fresh_client, "a", content_path="guide"),
     )
     assert one.status_code == two.status_code == 202
-    assert one.json() == two.json()
-    assert ingest_with(fresh_client, "b", content_path="guide").json()["task_id"] != one.json()["task_id"]
+    assert one.json()["task_id"] == two.json()["task_id"]
+    assert ingest_with(fresh_client, "b", content_path="index.md").json()["task_id"] != one.json()["task_id"]
     assert fresh_client.get("/ingest/status", headers=ADMIN).json()["total"] == 2
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+def test_a_key_whose_job_came_to_nothing_starts_a_new_one(
+    fresh_client: Client, settings: Settings, state: JobState
+) -> None:
+    lost = ingest_with(fresh_client, "a").json()["task_id"]
+    ended(settings, lost, state)
+    again = ingest_with(fresh_client, "a").json()
+    assert again["task_id"] != lost
+    assert ingest_with(fresh_client, "a").json()["task_id"] == again["task_id"]
+
+
+def test_a_key_whose_job_has_succeeded_stays_with_it(fresh_client: Client, settings: Settings) -> None:
+    done = ingest_with(fresh_client, "a").json()["task_id"]
+    ended(settings, done, JobState.SUCCEEDED)
+    assert ingest_with(fresh_client, "a").json()["task_id"] == done
+
+
+def ended(settings: Settings, job_id: str, state: JobState) -> None:
+    async def work(services: Services) -> None:
+        await services.jobs.finish(await services.jobs.get(job_id), state, "because")
+
+    with_services(settings, work)
 
 
 def test_many_at_once_with_one_key_make_one_job(fresh_client: Client) -> None:
@@ -321,7 +349,8 @@ def test_a_wrong_status_request_is_refused(client: Client, params: dict[str, Any
 
 
 def test_jobs_are_listed_newest_first(fresh_client: Client) -> None:
-    ids = [fresh_client.post("/ingest", headers=ADMIN).json()["task_id"] for _ in range(3)]
+    paths = (".", "guide", "index.md")
+    ids = [fresh_client.post("/ingest", json={"content_path": p}, headers=ADMIN).json()["task_id"] for p in paths]
     listed = fresh_client.get("/ingest/status", params={"limit": 2}, headers=ADMIN).json()
     assert listed["total"] == 3
     assert len(listed["tasks"]) == 2

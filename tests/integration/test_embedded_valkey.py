@@ -29,6 +29,7 @@ def make_plan(tmp_path: Path) -> Plan:
     return Plan(
         home=open_home(tmp_path / "a home with spaces and \"quotes'"),
         content_root=tmp_path,
+        sources_dir=tmp_path / "sources",
         site_url=None,
         host=LOOPBACK,
         api_port=api,

@@ -9,10 +9,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from shared.claims import holding
+from shared.claims import CLAIM_SECONDS, holding
 from shared.errors import DependencyDown, LeaseLost, NotFound
-from shared.jobs import CLAIM_SECONDS, JOBS_KEPT, Plan, PlannedShard
+from shared.job_records import JOBS_KEPT
 from shared.models import Job, JobState, PageFault, ShardResult
+from shared.plans import Plan, PlannedShard
 from shared.qdrant_errors import READ_SECONDS
 from shared.queue import QUEUE
 from shared.reconcile import reconcile
@@ -122,6 +123,26 @@ async def test_work_whose_claim_has_passed_on_is_stopped(services: Services, mon
     with pytest.raises(LeaseLost):
         await work()
     assert await services.redis.get(claim.key) == "message-2"
+
+
+async def test_a_claim_that_redis_has_forgotten_is_taken_anew_by_a_process_that_was_never_still(
+    services: Services,
+) -> None:
+    claim = await services.jobs.claim("j", "shard", "message-1")
+    assert claim is not None
+    await services.redis.flushdb()
+    await services.jobs.renew(claim)
+    assert await services.redis.get(claim.key) == "message-1"
+
+
+async def test_a_process_that_stood_still_does_not_take_up_what_another_one_may_have_done(services: Services) -> None:
+    claim = await services.jobs.claim("j", "shard", "message-1")
+    assert claim is not None
+    claim.renewal.at -= CLAIM_SECONDS + 1
+    await services.redis.delete(claim.key)  # taken by another one, and let go of
+    with pytest.raises(LeaseLost):
+        await services.jobs.renew(claim)
+    assert await services.redis.get(claim.key) is None
 
 
 async def test_progress_is_the_sum_of_shard_results_however_often_they_arrive(services: Services) -> None:

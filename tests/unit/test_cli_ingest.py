@@ -250,18 +250,68 @@ async def test_a_watch_waits_until_the_last_file_is_written(tmp_path: Path) -> N
     assert len(found) == 5
 
 
-def test_a_snapshot_holds_pages_alone(tmp_path: Path) -> None:
-    for name in ("a.md", "b.MDX", "c.txt", ".hidden/d.md", "node_modules/e.md", "deep/f.md"):
+def test_a_snapshot_holds_what_pages_may_be_made_of_and_no_tool_s_files(tmp_path: Path) -> None:
+    for name in ("a.md", "b.MDX", "mkdocs.yml", ".hidden/d.md", ".a.md.swp", "node_modules/e.md", "deep/f.rs"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert sorted(Path(path).name for path in watch.snapshot(tmp_path)) == ["a.md", "b.MDX", "f.md"]
+    assert sorted(Path(path).name for path in watch.snapshot(tmp_path)) == ["a.md", "b.MDX", "f.rs", "mkdocs.yml"]
 
 
-def test_only_files_that_the_api_reads_can_be_watched(tmp_path: Path) -> None:
+def test_a_folder_has_pages_only_if_a_file_is_one(tmp_path: Path) -> None:
+    (tmp_path / "mkdocs.yml").write_text("x")
+    (tmp_path / "b.pdf").write_text("x")
+    assert not watch.has_pages(tmp_path, (".md", ".mdx"))
+    assert watch.has_pages(tmp_path, (".md", ".mdx", ".pdf"))
+    (tmp_path / "A.MD").write_text("x")
+    assert watch.has_pages(tmp_path, (".md", ".mdx"))
+
+
+def test_only_a_folder_on_this_machine_can_be_watched(tmp_path: Path) -> None:
     assert watched_folder(target("http://127.0.0.1:1", tmp_path), ".") == tmp_path
-    for url, path in (("https://docs.example.org", "."), ("http://127.0.0.1:1", "missing")):
+    for url in ("https://docs.example.org", "http://127.0.0.1:1"):
         with pytest.raises(BadInput, match="--watch"):
-            watched_folder(target(url, tmp_path), path)
+            watched_folder(target(url, tmp_path), "missing")
+
+
+def test_for_an_api_elsewhere_the_watch_says_what_it_depends_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watched_folder(target("https://docs.example.org", tmp_path), ".") == tmp_path
+    assert "if both share it" in capsys.readouterr().err
+
+
+def test_docs_that_are_fetched_from_elsewhere_cannot_be_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_GIT_URL", "https://git.example.org/docs.git")
+    with pytest.raises(BadInput, match="webhook"):
+        watched_folder(target("http://127.0.0.1:1", tmp_path), ".")
+
+
+def test_a_watch_waits_for_an_api_that_is_away_and_says_so_once(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watch, "AWAY_SECONDS", 0.01)
+    down = as_json({"message": "Qdrant does not answer"}, 503, retry_after="0")
+    api.on("POST", "/ingest", down, down, down, as_json({"task_id": "job_1", "status": "started"}, 202))
+    api.on("GET", "/ingest/status", as_json(DONE))
+    away = target("http://127.0.0.1:1", tmp_path)
+
+    async def scenario(of: Target, until: str) -> int:
+        said = ""
+        async with Api(of) as client:
+            watching = asyncio.create_task(ingest(client, Request(".", force=False, as_json=False), watch=True))
+            async with asyncio.timeout(5):
+                while until not in said:
+                    await asyncio.sleep(0.05)
+                    said += "".join(capsys.readouterr())
+            watching.cancel()
+            code = await watching
+        assert said.count("waiting until it does") == 1
+        return code
+
+    assert asyncio.run(scenario(target(api.url, tmp_path), "release 3 is live")) == 0
+    assert asyncio.run(scenario(away, "nothing answers at http://127.0.0.1:1")) == 0
 
 
 def test_the_rate_is_known_once_pages_were_done() -> None:
@@ -277,3 +327,41 @@ def test_one_page_is_not_called_pages() -> None:
     totals = {"documents": 1, "chunks": 1, "pages_changed": 1, "texts_embedded": 1}
     job = JobView.of({**DONE, "totals": totals, "release": 1})
     assert result_line(job, 65) == "release 1 is live: 1 page, 1 passage; 1 page changed, 1 passage embedded, 1 min 5 s"
+
+
+@pytest.mark.parametrize(
+    ("action", "reply", "line"),
+    [
+        (
+            "cancel",
+            {"state": "cancelled", "reason": "cancelled before it began"},
+            "job_1 is cancelled: cancelled before",
+        ),
+        ("cancel", {"state": "running", "wish": "cancel"}, "job_1 is to cancel; `lectern status job_1` shows when"),
+        ("pause", {"state": "paused", "reason": "paused; it keeps"}, "job_1 is paused: paused; it keeps"),
+        ("resume", {"state": "running"}, "job_1 is running"),
+        ("retry", {"task_id": "job_2", "state": "queued"}, "job_2 does again what job_1 was to do"),
+    ],
+)
+def test_a_job_is_acted_upon_and_said_to_be_what_it_is_then(
+    api: ScriptedApi, action: str, reply: dict[str, Any], line: str
+) -> None:
+    api.on("POST", f"/ingest/job_1/{action}", as_json({**task(), **reply}, 202))
+    result = run(api, "jobs", action, "job_1")
+    assert (result.exit_code, result.stdout.startswith(line)) == (0, True), result.output
+
+
+def test_an_action_that_its_state_does_not_allow_fails_with_what_is_possible(api: ScriptedApi) -> None:
+    api.on("POST", "/ingest/job_1/pause", as_json({"message": "job_1 is failed, and cannot pause"}, 409))
+    result = run(api, "jobs", "pause", "job_1")
+    assert (result.exit_code, result.stderr) == (1, "lectern: job_1 is failed, and cannot pause\n")
+
+
+def test_jobs_are_listed_with_the_queue_and_why_they_wait(api: ScriptedApi) -> None:
+    waiting = {**task("queued"), "waiting_for": {"reason": "no worker has been heard of"}}
+    queue = {"messages": 3, "oldest_seconds": 8.0, "workers": 0}
+    api.on("GET", "/ingest/status", as_json({"tasks": [waiting, DONE], "total": 2, "queue": queue}))
+    lines = run(api, "jobs").stdout.splitlines()
+    assert lines[0] == "0 workers; 3 messages waiting, the oldest for 8 s"
+    assert lines[1].endswith("waits: no worker has been heard of")
+    assert lines[2].endswith("release 3 is live")

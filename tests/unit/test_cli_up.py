@@ -107,7 +107,7 @@ async def test_the_first_ingest_is_shown_as_it_goes_on(api: ScriptedApi) -> None
 
 
 async def test_unchanged_docs_are_said_to_be_unchanged(api: ScriptedApi) -> None:
-    api.on("GET", "/ingest/status", as_json({**DONE, "release": None}))
+    api.on("GET", "/ingest/status", as_json({**DONE, "release": None, "reason": "nothing has changed"}))
     assert (await indexed(api))[-1].startswith("ingest: nothing has changed: 40 pages")
 
 

@@ -13,12 +13,20 @@ from typer.main import get_command
 from api.errors import CODES
 from api.main import create_app
 from cli.main import app
-from shared.errors import ConfigurationError, EmbeddingRejected, JobFailed, LeaseLost, LecternError, PageError
+from shared.errors import (
+    ConfigurationError,
+    EmbeddingRejected,
+    JobFailed,
+    JobStopped,
+    LeaseLost,
+    LecternError,
+    PageError,
+)
 from shared.settings import Settings, load_settings, variables_of
 from worker.ingestion.markdown import parse_markdown
 
 #: These end a process, a job, or a search by meaning; they never end a request.
-NEVER_ANSWERED = (ConfigurationError, EmbeddingRejected, JobFailed, LeaseLost, PageError)
+NEVER_ANSWERED = (ConfigurationError, EmbeddingRejected, JobFailed, JobStopped, LeaseLost, PageError)
 ROOT = Path(__file__).parents[2]
 FIELDS = sorted(Settings.model_fields)
 #: Links to pages of the manual; what has a scheme or begins with a slash leads elsewhere.

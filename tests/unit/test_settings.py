@@ -213,3 +213,21 @@ def test_an_openai_model_that_has_retired_is_replaced_by_the_default(
 def test_a_server_of_one_s_own_may_call_its_models_what_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, OPENAI_BASE_URL="http://localhost:1/v1", CHAT_MODEL="gpt-4.1-nano")
     assert settings.chat_model == "gpt-4.1-nano"
+
+
+@pytest.mark.parametrize(
+    ("variables", "tokens"),
+    [
+        ({}, None),
+        ({"OPENAI_API_KEY": "k"}, 8191),
+        ({"GEMINI_API_KEY": "k"}, 2048),
+        ({"OPENAI_BASE_URL": "http://localhost:1/v1", "OPENAI_EMBEDDING_MODEL": "bge-m3"}, 2048),
+        ({"OPENAI_API_KEY": "k", "EMBEDDING_MAX_TOKENS": "4096"}, 4096),
+        ({"OPENAI_BASE_URL": "http://localhost:1/v1", "EMBEDDING_MAX_TOKENS": "4096"}, None),
+    ],
+    ids=["local", "OpenAI", "Gemini", "own server", "named", "own server beside the local model"],
+)
+def test_passages_are_as_long_as_the_embedding_model_reads(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], tokens: int | None
+) -> None:
+    assert load(monkeypatch, **variables).embedding_limit == tokens

@@ -17,7 +17,7 @@ from worker.task_view import MOST_CHARACTERS, show_task, shown_arguments
 class KeptQueue(Queue):
     """Keeps the last message as Celery shows it to Flower."""
 
-    async def _send(self, task: str, payload: dict[str, Any]) -> bool:
+    async def _send(self, task: str, payload: dict[str, Any], *, first: bool = False) -> bool:
         self.shown = saferepr(payload, Celery().amqp.kwargsrepr_maxsize)
         self.payload = payload
         return True
