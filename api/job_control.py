@@ -14,6 +14,9 @@ from shared.wishes import Wish
 Action = Literal["cancel", "pause", "resume", "retry"]
 CANCELLED: Final = "cancelled before it began"
 PAUSED: Final = "paused before it began; the jobs behind it do not wait for it"
+_DONE: Final[dict[Action, str]] = {
+    "cancel": "cancelled", "pause": "paused", "resume": "resumed", "retry": "tried again",
+}  # fmt: skip
 _POSSIBLE: Final[dict[JobState, tuple[Action, ...]]] = {
     JobState.QUEUED: ("cancel", "pause"),
     JobState.RUNNING: ("cancel", "pause"),
@@ -44,8 +47,9 @@ async def require(services: Services, job: Job, action: Action) -> None:
         return
     if job.kind == "import":
         raise WrongState(f"{job.id} is an import: it is stopped with Ctrl-C where it runs, and run again from its file")
-    can = f"POST /ingest/{job.id}/ followed by {' or '.join(allowed)} is possible" if allowed else "it is done with"
-    raise WrongState(f"{job.id} is {job.state.value}, and cannot {action}; {can}")
+    can = " and ".join(f"POST /ingest/{job.id}/{possibly}" for possibly in allowed)
+    mend = f"possible: {can}" if can else "start another ingest instead"
+    raise WrongState(f"{job.id} is {job.state.value}, and cannot be {_DONE[action]}; {mend}")
 
 
 async def cancel(services: Services, job_id: str) -> Job:

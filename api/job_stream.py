@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -21,6 +21,7 @@ from shared.services import Services
 LOOK_SECONDS: Final = 0.5
 #: An id as Redis gives them to a stream's entries.
 _EVENT_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
+_NUMBERS: Final = frozenset({"pages", "chunks", "shards", "until"})
 _ENDINGS: Final = frozenset(state.value for state in JobState if state.terminal)
 
 
@@ -53,6 +54,11 @@ class JobEvents:
         yield event_data({**facts, "retryable": failure.retryable})
 
 
+def typed(data: Mapping[str, str]) -> dict[str, str | int]:
+    """An event's fields with numbers as numbers: Redis's streams hold text alone."""
+    return {name: int(value) if name in _NUMBERS else value for name, value in data.items()}
+
+
 def resume_point(header: str | None) -> str:
     """The id to go on after; "", the beginning, for what is no id of ours."""
     return header if header and _EVENT_ID.fullmatch(header) else ""
@@ -71,7 +77,7 @@ async def job_events(services: Services, job_id: str, after: str) -> AsyncGenera
             async for event in services.jobs.events(job_id, after):
                 after = event.id
                 if event.kind not in _ENDINGS:
-                    yield Told(after, {"type": event.kind, "at": event.at, **event.data})
+                    yield Told(after, {"type": event.kind, "at": event.at, **typed(event.data)})
             if (current := await services.jobs.progress(job_id)) != progress and current is not None:
                 progress = current
                 yield Told(after, _progress(current, pace.of(current)))

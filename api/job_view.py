@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,8 +11,10 @@ from api.schemas import IngestTask, JobWaiting, TaskProgress, TaskStatus
 from shared.errors import DependencyDown
 from shared.models import Job, JobState, PageFault, Progress
 from shared.services import Services
-from shared.waiting import waiting_for
+from shared.waiting import waiting_for, without_redis
 
+#: For what Redis knows, in seconds: the record says what matters most, and a frozen Redis is waited for only once.
+REDIS_SECONDS: Final = 2.0
 STATUS: Final[dict[JobState, TaskStatus]] = {
     JobState.QUEUED: "pending",
     JobState.RUNNING: "processing",
@@ -36,14 +39,15 @@ class _Counts:
     seconds_left: float | None = None
 
 
-async def job_view(services: Services, job: Job) -> IngestTask:
-    """Everything that is shown of a job."""
-    progress, faults = await _live(services, job)
+async def job_view(services: Services, job: Job, *, redis_answers: bool = True) -> IngestTask:
+    """Everything that is shown of a job. redis_answers: False where Redis is known not to, and is not waited for."""
+    live = await _live(services, job) if redis_answers else None
+    progress, faults = live or (None, ())
     counts = _finished(job) if job.state.terminal else _running(progress, faults)
     errors = [f"{fault.path}: {fault.reason}" for fault in counts.faults]
     if job.state is JobState.FAILED and job.reason:
         errors.insert(0, job.reason)
-    waiting = await waiting_for(services, job)
+    waiting = await waiting_for(services, job) if live else without_redis(job)
     return IngestTask(
         task_id=job.id,
         status=STATUS[job.state],
@@ -84,13 +88,14 @@ async def job_view(services: Services, job: Job) -> IngestTask:
     )
 
 
-async def _live(services: Services, job: Job) -> tuple[Progress | None, tuple[PageFault, ...]]:
-    """What Redis knows of a job: nothing, if it is down or has been emptied."""
+async def _live(services: Services, job: Job) -> tuple[Progress | None, tuple[PageFault, ...]] | None:
+    """What Redis knows of a job, which is nothing once it was emptied; None if it does not answer."""
     try:
-        progress = await services.jobs.progress(job.id)
-        return progress, () if job.state.terminal else await services.jobs.faults(job.id)
-    except DependencyDown:
-        return None, ()
+        async with asyncio.timeout(REDIS_SECONDS):
+            progress = await services.jobs.progress(job.id)
+            return progress, () if job.state.terminal else await services.jobs.faults(job.id)
+    except (DependencyDown, TimeoutError):
+        return None
 
 
 def _running(progress: Progress | None, faults: tuple[PageFault, ...]) -> _Counts:

@@ -22,7 +22,7 @@ CLOCK: Final = "lectern:source-poll"
 async def poll_source(services: Services, minutes: float, look_seconds: float = LOOK_SECONDS) -> None:
     """Ask for an ingest of everything whenever so many minutes have passed, once for all API processes together.
 
-    Never returns. Without Redis nobody knows who has asked, and nobody asks. Who could not ask tries again at each look.
+    Never returns. Without Redis nobody knows who has asked, and nobody asks. Who cannot ask tries again a look later.
     """
     seconds = round(60 * minutes)
     is_first_look, is_owed = True, False

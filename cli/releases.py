@@ -90,7 +90,7 @@ def show_pages(kind: str, pages: Sequence[Mapping[str, str]], total: int) -> Non
     for page in pages[:PAGES_SHOWN]:
         say(f"    {page['path']}: {page['reason']}")
     if total > PAGES_SHOWN:
-        say(f"    and {total - PAGES_SHOWN:,} more; --json names up to a thousand")
+        say(f"    and {total - PAGES_SHOWN:,} more; --json names {len(pages):,}")
 
 
 def show_gate(gate: Mapping[str, Any]) -> None:

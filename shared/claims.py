@@ -15,8 +15,8 @@ from shared.errors import DependencyDown, JobStopped, LeaseLost, LecternError
 from shared.redis_errors import redis_errors
 
 #: A claim that is not renewed for this long is anybody's: what a killed worker was doing goes on after it.
-CLAIM_SECONDS: Final = 10
-RENEW_SECONDS: Final = 3
+CLAIM_SECONDS: Final = 8
+RENEW_SECONDS: Final = 2
 #: Between two looks at whether the owner wants the job stopped.
 HEED_SECONDS: Final = 1.0
 #: The list of a job's claims goes when nobody has touched it for a day.

@@ -21,6 +21,8 @@ LEAST_GAP: Final = 0.05
 #: Rest after the tries of a request have all failed, in seconds; doubled each time it has not helped.
 FIRST_REST: Final = 5.0
 LONGEST_REST: Final = 30.0
+#: The longest that a provider is left alone at its word, in seconds: limits begin anew each day at the latest.
+LONGEST_QUIET: Final = 24 * 3600.0
 #: A reply is taken as proof that key, model and address are right for this long.
 TRUSTED: Final = 600.0
 #: The one request that finds out holds the others back for this long: its process may have died meanwhile.
@@ -134,7 +136,7 @@ def limited(pace: Pace, now: float, sent_at: float, seconds: float | None, reaso
     if sent_at >= pace.gap_widened_at:
         gap = min(max(2 * pace.gap, FIRST_GAP), WIDEST_GAP)
         pace = replace(pace, gap=gap, gap_widened_at=now, gap_from=now + gap)
-    quiet = now + (pace.gap if seconds is None else seconds)
+    quiet = now + (pace.gap if seconds is None else min(seconds, LONGEST_QUIET))
     return _failing(replace(pace, quiet_until=max(pace.quiet_until, quiet), reason=reason), now)
 
 

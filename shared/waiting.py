@@ -44,8 +44,15 @@ async def waiting_for(services: Services, job: Job) -> Waiting | None:
             since, await services.jobs.working(job.id), await backlog(services.redis)
         )
     except DependencyDown:
-        since = job.started_at or job.created_at
-        return _waiting("redis", "Redis does not answer; the job goes on when it is back", since)
+        return without_redis(job)
+
+
+def without_redis(job: Job) -> Waiting | None:
+    """What the job waits for where Redis is known not to answer."""
+    if job.state.terminal:
+        return None
+    since = job.started_at or job.created_at
+    return _waiting("redis", "Redis does not answer; the job goes on when it is back", since)
 
 
 async def _named(services: Services, job: Job, since: str) -> Waiting | None:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 
 from api.bodies import body_schema, json_body
 from api.dependencies import RuntimeDep, ServicesDep, require_admin
-from api.job_view import job_view
+from api.job_view import REDIS_SECONDS, job_view
 from api.schemas import IngestQueue, IngestRequest, IngestStarted, IngestTask, IngestTasks
 from shared.backlog import backlog
 from shared.content import remote_content_path, resolve_content_path
@@ -86,8 +86,9 @@ async def ingest_status(
     if task_id is not None:
         return await job_view(services, await services.jobs.get(task_id))
     jobs = await services.jobs.list()
-    tasks = [await job_view(services, job) for job in jobs[:limit]]
-    return IngestTasks(tasks=tasks, total=len(jobs), queue=await _queue(services))
+    queue = await _queue(services)
+    tasks = [await job_view(services, job, redis_answers=queue is not None) for job in jobs[:limit]]
+    return IngestTasks(tasks=tasks, total=len(jobs), queue=queue)
 
 
 async def ask(
@@ -106,8 +107,9 @@ async def ask(
 
 async def _queue(services: Services) -> IngestQueue | None:
     try:
-        queues = await backlog(services.redis)
-    except DependencyDown:
+        async with asyncio.timeout(REDIS_SECONDS):
+            queues = await backlog(services.redis)
+    except (DependencyDown, TimeoutError):
         return None
     return IngestQueue(messages=queues.messages, oldest_seconds=queues.oldest_seconds, workers=queues.workers)
 

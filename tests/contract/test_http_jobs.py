@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 import redis
 
 from api.dependencies import Timings
+from api.job_view import REDIS_SECONDS
 from shared.content_mark import content_mark
 from shared.models import Job, JobState, PageFault, ShardResult
 from shared.plans import Plan, PlannedShard
@@ -222,12 +224,12 @@ def test_a_lost_job_is_tried_again_in_a_new_one(client: Client, settings: Settin
 @pytest.mark.parametrize(
     ("state", "action", "possible"),
     [
-        (JobState.QUEUED, "resume", "cancel or pause"),
-        (JobState.QUEUED, "retry", "cancel or pause"),
-        (JobState.SUCCEEDED, "cancel", "it is done with"),
-        (JobState.SUCCEEDED, "retry", "it is done with"),
-        (JobState.FAILED, "pause", "retry"),
-        (JobState.CANCELLED, "cancel", "retry"),
+        (JobState.QUEUED, "resume", "{job}/cancel and POST /ingest/{job}/pause"),
+        (JobState.QUEUED, "retry", "is queued, and cannot be tried again; possible: POST /ingest/{job}/cancel"),
+        (JobState.SUCCEEDED, "cancel", "is succeeded, and cannot be cancelled; start another ingest"),
+        (JobState.SUCCEEDED, "retry", "start another ingest"),
+        (JobState.FAILED, "pause", "{job}/retry"),
+        (JobState.CANCELLED, "cancel", "{job}/retry"),
     ],
 )
 def test_what_a_state_does_not_allow_is_refused_with_what_it_does(
@@ -238,7 +240,7 @@ def test_what_a_state_does_not_allow_is_refused_with_what_it_does(
         end(settings, job, state)
     reply = act(client, job, action)
     assert (reply.status_code, reply.json()["code"]) == (409, "CONFLICT")
-    assert possible in reply.json()["message"]
+    assert possible.format(job=job) in reply.json()["message"]
 
 
 @pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry"])
@@ -293,6 +295,24 @@ def test_with_redis_down_a_job_waits_for_that(make_settings: MakeSettings, docs:
         assert "ingest_queue_messages" in client.get("/metrics").text
 
 
+def test_a_redis_that_hangs_is_waited_for_once_however_many_jobs_are_shown(
+    make_settings: MakeSettings, docs: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        settings = make_settings(content_root=docs, redis_url=f"redis://127.0.0.1:{hanging.getsockname()[1]}/0")
+        for _ in range(4):
+            on_stores(settings, lambda services: services.jobs.create(".", force=False))
+        with serving(settings) as client:
+            began = time.monotonic()
+            listing = client.get("/ingest/status", headers=ADMIN).json()
+            assert time.monotonic() - began < 2 * REDIS_SECONDS
+            assert [task["waiting_for"]["what"] for task in listing["tasks"]] == ["redis"] * 4
+            began = time.monotonic()
+            one = client.get(f"/ingest/{listing['tasks'][0]['task_id']}", headers=ADMIN).json()
+            assert time.monotonic() - began < 2 * REDIS_SECONDS
+            assert one["waiting_for"]["what"] == "redis"
+
+
 # Its events
 
 
@@ -336,6 +356,7 @@ def test_the_events_of_an_ended_job_are_told_again_and_end(client: Client, setti
         "planning", "indexing", "shard", "warning", "done", "progress", "succeeded",
     ]  # fmt: skip
     assert told[3]["path"] == "index.md"
+    assert [(event.get("pages"), event.get("chunks")) for event in told[1:3]] == [(2, None), (1, 7)]
     assert (told[-1]["release"], told[-1]["task_id"]) == (1, job)
     progress = told[-2]
     assert (progress["pages_total"], progress["tokens"], progress["percent"]) == (2, 300, 100.0)

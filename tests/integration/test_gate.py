@@ -163,6 +163,18 @@ async def test_a_broken_golden_file_is_named_and_checks_nothing(site: Site, text
     assert len(job.faults) == 2
 
 
+async def test_a_mistake_in_the_golden_file_is_named_when_nothing_else_has_changed(site: Site) -> None:
+    site.write("golden.yaml", GOLDEN + "- quest: x\n")
+    await site.ingest()
+    site.write("golden.yaml", "- question: [\n")
+    broken = await site.ingest()
+    assert (broken.reason, broken.release) == ("nothing has changed", None)
+    assert [fault.path for fault in broken.faults] == ["golden.yaml"]
+    site.write("golden.yaml", GOLDEN)
+    mended = await site.ingest()
+    assert (mended.reason, mended.faults) == ("nothing has changed", ())
+
+
 async def test_the_golden_file_may_stand_elsewhere(site: Site, tmp_path: Path) -> None:
     (tmp_path / "questions.yaml").write_text(GOLDEN)
     site = site.having(golden_file=tmp_path / "questions.yaml")

@@ -85,7 +85,7 @@ def test_a_release_is_shown_with_its_pages_and_reasons(api: ScriptedApi) -> None
     assert "  1,300 pages added:" in lines
     assert "    new/19.md: new page" in lines
     assert "    new/20.md: new page" not in lines
-    assert "    and 1,280 more; --json names up to a thousand" in lines
+    assert "    and 1,280 more; --json names 25" in lines
     assert "    b.md: moved from a.md[31m" in lines
     assert "  golden.yaml: 2 of 4 questions answered, 3 before" in lines
     assert "    lost: How? (a.md or b.md#c)" in lines

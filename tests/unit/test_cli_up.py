@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from cli import jobs
 from cli.address import Target
 from cli.client import Api
+from cli.errors import BadInput
 from cli.main import app
-from cli.up import addresses, index
+from cli.up import addresses, index, require_pages
 from embedded.console import Console
 from embedded.home import Running
 from tests.unit.scripted_api import ScriptedApi, as_json, running_api
@@ -44,6 +45,13 @@ def test_docs_that_cannot_be_read_are_one_line_and_bad_input(tmp_path: Path, doc
     assert result.output.count("\n") == 1
     assert said in result.output
     assert "--docs" in result.output
+
+
+def test_a_folder_of_other_formats_alone_has_pages_if_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "manual.PDF").write_bytes(b"x")
+    require_pages(tmp_path, (".md", ".mdx", ".pdf"))
+    with pytest.raises(BadInput, match=r"holds no \.md or \.mdx file, nor one that CONTENT_FORMATS names"):
+        require_pages(tmp_path, (".md", ".mdx", ".txt"))
 
 
 def test_without_an_option_the_content_root_of_the_settings_is_meant(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from pathlib import Path
 
@@ -220,6 +221,31 @@ def test_an_epub_is_read_in_the_order_of_its_spine() -> None:
     )
     assert document.title == "The book"
     assert outline(document) == [(1, "First", "first"), (1, "a.xhtml", "axhtml")]
+
+
+@pytest.mark.parametrize("tag", ["<div>", "<div/>", "<x/>", "<div></x>", "<svg><div><x/>", "<ul><li>", "<td><table>"])
+def test_a_page_of_elements_without_end_is_refused_at_once(tag: str) -> None:
+    started = time.process_time()
+    with pytest.raises(PageError, match="within each other"):
+        html(f"<main>{tag * 200_000}x")
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "part", ["<p>word", "<ul><li>word</ul>", "<b>word</b> ", "word<br>", "<div>word<img src=x></div>", "<h2>word</h2>"]
+)
+def test_a_page_of_many_elements_is_read(part: str) -> None:
+    drawing = f"<svg>{'<path d=x/>' * 30_000}</svg>"
+    document = html(f"<main>{drawing}{part * 30_000}</main>")
+    assert "word" in (document.sections[0].text or document.sections[0].trail[0])
+
+
+def test_a_chapter_that_an_epub_lists_over_and_over_is_read_once() -> None:
+    with zipfile.ZipFile(io.BytesIO(epub({"a.xhtml": "<p>Once.</p>"}))) as archive:
+        entries = {name: archive.read(name).decode() for name in archive.namelist()}
+    listed = '<itemref idref="c0"/>'
+    entries["OEBPS/content.opf"] = entries["OEBPS/content.opf"].replace(listed, listed * 100)
+    assert len(read_document("a.epub", zipped(entries)).sections) == 1
 
 
 def test_an_epub_says_which_chapter_is_missing() -> None:

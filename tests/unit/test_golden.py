@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -125,6 +126,13 @@ def test_a_folder_in_place_of_the_file_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_is_no_part_of_the_first_question() -> None:
     assert read_golden_text("\ufeff" + GOOD) == 3
+
+
+def test_a_pipe_or_a_folder_of_that_name_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "golden.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    for name in ("golden.yaml", "folder.yaml"):
+        assert read_golden(tmp_path / name).faults == ("it is not a file",)
 
 
 def read_golden_text(text: str) -> int:

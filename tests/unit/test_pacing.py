@@ -65,6 +65,11 @@ def test_a_wait_that_the_provider_asks_for_holds_for_all() -> None:
     assert wait(pace, NOW + 7) == 0
 
 
+def test_a_wait_without_sense_ends_after_a_day() -> None:
+    pace = limited(TRUSTED, NOW, NOW - 1, 999_999_999, "busy")
+    assert wait(pace, asker="another") == 24 * 3600
+
+
 def test_the_gap_doubles_with_each_rate_limit_and_shrinks_with_each_good_reply() -> None:
     pace = TRUSTED
     gaps = []

@@ -14,7 +14,7 @@ import structlog
 
 from shared.embeddings import Embedder
 from shared.errors import EmbeddingRejected, ProviderError
-from shared.models import Passage, Release, Vector
+from shared.models import PageFault, Passage, Release, Vector
 from shared.services import Services
 from worker.ingestion.golden import Golden, GoldenQuestion, Place, golden_file, read_golden
 
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 TOP: Final = 10
 #: Searches at once: enough to hide the wait for the store, few enough to leave it to visitors.
 TOGETHER: Final = 4
+#: Questions whose vectors are asked for together.
+AT_ONCE: Final = 8
 #: Vectors of questions that are remembered, so that the same golden file costs one embedding a question a process.
 REMEMBERED: Final = 2000
 #: Questions that a record names.
@@ -96,6 +98,15 @@ async def judge(services: Services, root: Path, release: Release, live: Release 
     )
 
 
+async def file_faults(services: Services, root: Path) -> tuple[PageFault, ...]:
+    """What is wrong with the golden file, whose questions nobody asks now; nothing without one."""
+    file = await asyncio.to_thread(golden_file, root, services.settings.golden_file)
+    if file is None:
+        return ()
+    golden = await asyncio.to_thread(read_golden, file)
+    return tuple(PageFault(golden.name, fault) for fault in golden.faults)
+
+
 def _named(questions: Sequence[GoldenQuestion]) -> tuple[Unanswered, ...]:
     return tuple(Unanswered(q.text, tuple(map(str, q.expected)), q.line) for q in questions[:NAMED])
 
@@ -139,16 +150,20 @@ async def _answered(
 async def _embedded(services: Services, questions: Sequence[GoldenQuestion]) -> dict[str, Vector]:
     """Vectors by question; none at all if the provider does not answer, so that both releases are asked alike."""
     remembered = _vectors.setdefault(services.embedder, OrderedDict())
-    for question in questions:
-        if question.text in remembered:
-            continue
-        try:
-            remembered[question.text] = await services.embedder.embed_query(question.text)
-        except EmbeddingRejected as error:
-            log.warning("gate.question_rejected", line=question.line, reason=error.message)
-        except ProviderError as error:
-            log.warning("gate.by_words_alone", reason=error.message)
-            return {}
+    missing = [question for question in questions if question.text not in remembered]
+    for start in range(0, len(missing), AT_ONCE):
+        group = missing[start : start + AT_ONCE]
+        asked = (services.embedder.embed_query(question.text) for question in group)
+        for question, vector in zip(group, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if isinstance(vector, EmbeddingRejected):
+                log.warning("gate.question_rejected", line=question.line, reason=vector.message)
+            elif isinstance(vector, ProviderError):
+                log.warning("gate.by_words_alone", reason=vector.message)
+                return {}
+            elif isinstance(vector, BaseException):
+                raise vector
+            else:
+                remembered[question.text] = vector
     vectors = {question.text: remembered[question.text] for question in questions if question.text in remembered}
     while len(remembered) > REMEMBERED:
         remembered.popitem(last=False)

@@ -77,6 +77,8 @@ def golden_file(root: Path, configured: Path | None) -> Path | None:
 
 def read_golden(file: Path) -> Golden:
     """The questions of a file. What cannot be read becomes a fault. Blocking."""
+    if file.exists() and not file.is_file():  # to open a pipe would wait for its other end
+        return Golden(file.name, faults=("it is not a file",))
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

@@ -12,7 +12,7 @@ from shared.models import Job, JobState, PageFault, Release, ShardResult
 from shared.plans import Plan
 from shared.retention import vacuum
 from shared.services import Services
-from worker.ingestion.gate import Verdict, judge
+from worker.ingestion.gate import Verdict, file_faults, judge
 from worker.ingestion.sources.source import checkout
 
 
@@ -95,8 +95,12 @@ async def finish_published(services: Services, job: Job, release: Release | None
     plan, results = await services.jobs.plan(job.id), (await services.jobs.results(job.id)).values()
     live, head = await services.releases.live(), await services.releases.head()
     shown = release or head
-    gate = (await services.releases.changes(shown.number) or {}).get("gate") if shown else None
+    # Where nothing was built or judged again, what an earlier check has found says nothing of the file as it is now.
+    is_judged = shown is not None and (release is not None or shown.state == "held")
+    gate = (await services.releases.changes(shown.number) or {}).get("gate") if shown and is_judged else None
     faults = (*(plan.faults if plan else ()), *(fault for result in results for fault in result.faults))
+    if plan is not None and not is_judged:
+        faults += await file_faults(services, await checkout(services.settings, plan.source_revision))
     current = release or live
     totals = {
         "documents": current.documents if current else 0,

@@ -32,7 +32,8 @@ def read_epub(data: bytes) -> Document:
         title = package.css_first("metadata dc\\:title, metadata title")
         sections: list[Section] = []
         faults: list[str] = []
-        for path in _chapters(package, posixpath.dirname(package_path)):
+        # Each once, as the standard has it: a list that names one chapter a million times is a bomb.
+        for path in dict.fromkeys(_chapters(package, posixpath.dirname(package_path))):
             chapter = entry(archive, path)
             if chapter is None:
                 faults.append(f"the chapter {path} is missing from the file")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from shared.errors import PageError
 from worker.ingestion.formats.charsets import CHARSETS
 from worker.ingestion.formats.document import Document, SectionWriter, as_prose, squeeze
 from worker.ingestion.markdown import Section
@@ -42,6 +44,17 @@ _NO_LANGUAGE: Final = frozenset(("default", "none", "notranslate", "plaintext", 
 _LINK_TARGET: Final = re.compile(r"(?:https?://|/|\.{1,2}/|[\w%~.-]+(?:[/.]|$))[^\s<>()]*", re.IGNORECASE)
 _CHARSET: Final = re.compile(rb"<meta[^>]{0,200}?charset=[\"']?\s*(?P<name>[\w-]{1,40})", re.IGNORECASE)
 _NO_INDEX: Final = re.compile(r"\b(?:noindex|none)\b", re.IGNORECASE)
+#: Up to so many tags it does not matter how they are nested.
+_MANY_TAGS: Final = 20_000
+#: Elements that are open at once: the standard makes a parser look through them at each tag. People nest a hundred.
+_MAX_OPEN: Final = 2_000
+_TAG: Final = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][\w:-]*+)(?P<rest>[^<>]*+)")
+#: Elements that are closed by what follows them, or by themselves.
+_CLOSE_THEMSELVES: Final = frozenset((
+    "html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup", "option",
+    "optgroup", "rt", "rp", "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param",
+    "source", "track", "wbr",
+))  # fmt: skip
 #: Bytes in which a page has to name its encoding (HTML standard: 1024), and some.
 _HEAD_BYTES: Final = 4096
 #: Elements within each other; what is nested deeper is taken as its text.
@@ -51,11 +64,14 @@ _MAX_DEPTH: Final = 150
 def read_html(data: bytes) -> Document:
     """A page's title and sections. A heading's anchor is the id in the page, or None; ids are never made up.
 
-    Raises PageError if `data` is not text.
+    Raises PageError if `data` is not text, or is nested deeper than can be read in time.
     """
     from selectolax.lexbor import LexborHTMLParser  # noqa: PLC0415 - an extra
 
-    tree = LexborHTMLParser(_decode(data))
+    text = _decode(data)
+    if text.count("<") > _MANY_TAGS:
+        _refuse_deep(text)
+    tree = LexborHTMLParser(text)
     robots = tree.css_first('meta[name="robots" i]')
     hidden = robots is not None and bool(_NO_INDEX.search(robots.attributes.get("content") or ""))
     body = _content(tree.body) if tree.body is not None else None
@@ -67,6 +83,28 @@ def read_html(data: bytes) -> Document:
     named = next((s.heading.text for s in sections if s.heading and s.heading.level == 1), None)
     title = tree.css_first("title")
     return Document(named or _page_title(title.text() if title is not None else ""), sections, hidden)
+
+
+def _refuse_deep(text: str) -> None:
+    """Raise PageError for a page with too many elements within each other. Counts more of them rather than fewer."""
+    opened: Counter[str] = Counter()
+    total = 0
+    for tag in _TAG.finditer(text):
+        name = tag["name"].lower()
+        if name in _CLOSE_THEMSELVES:
+            continue
+        if not tag["end"]:
+            # Drawings alone have elements that end in their own tag; a block ends a drawing.
+            if name in _BLOCKS:
+                total -= opened.pop("svg", 0)
+            if not (tag["rest"].endswith("/") and opened["svg"]):
+                opened[name] += 1
+                total += 1
+        elif opened[name]:
+            opened[name] -= 1
+            total -= 1
+        if total > _MAX_OPEN:
+            raise PageError(f"has more than {_MAX_OPEN:,} elements within each other; close them")
 
 
 def _decode(data: bytes) -> str:

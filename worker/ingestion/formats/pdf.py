@@ -22,6 +22,8 @@ MAX_PAGES: Final = 5_000
 #: Entries of an outline that are headings; what is nested deeper belongs to the one above.
 MAX_LEVEL: Final = 6
 MAX_OUTLINE: Final = 10_000
+#: Headings on one page; each is looked for among the page's lines.
+MAX_ENTRIES: Final = 100
 #: A line at the top or bottom of this many pages is a running title.
 RUNNING_PAGES: Final = 3
 #: A line that is shorter than this share of the longest ends its paragraph.
@@ -108,7 +110,8 @@ def _outline(file: pypdfium2.PdfDocument) -> Iterator[Entry]:
 def _sections(texts: Sequence[str], outline: Sequence[Entry]) -> tuple[Section, ...]:
     by_page: defaultdict[int, list[Entry]] = defaultdict(list)
     for entry in outline:
-        by_page[entry.page].append(entry)
+        if len(by_page[entry.page]) < MAX_ENTRIES:
+            by_page[entry.page].append(entry)
     writer = SectionWriter()
     current = Entry(1, "", 0)
     for number, lines in enumerate(_without_running_titles([_lines(text) for text in texts])):
