@@ -18,8 +18,8 @@ from typing import Any, Final
 from shared.settings import load_settings
 from worker.ingestion.content import Content
 from worker.ingestion.front_matter import read_front_matter
-from worker.ingestion.includes import expand_includes
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.includes import expand_includes
+from worker.ingestion.markup.markdown import parse_markdown
 from worker.ingestion.read import decode_page
 from worker.ingestion.site.detect import open_site
 

@@ -17,7 +17,7 @@ from shared.models import Page
 from shared.tokens import count_tokens
 from worker.ingestion.chunk import ChunkRules, make_chunks
 from worker.ingestion.front_matter import read_front_matter
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.markdown import parse_markdown
 from worker.ingestion.read import decode_page
 
 #: Tokens of a passage at most, and tokens that it repeats.

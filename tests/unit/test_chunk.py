@@ -14,7 +14,7 @@ from shared.models import MAX_PLACE_BYTES, Chunk, Page
 from shared.tokens import count_tokens, most_tokens
 from tests.unit.test_tokens import HARD
 from worker.ingestion.chunk import ChunkRules, make_chunks
-from worker.ingestion.markdown import Block, Section, parse_markdown
+from worker.ingestion.markup.markdown import Block, Section, parse_markdown
 from worker.ingestion.measure import BYTES_PER_TOKEN
 
 PAGE = Page("guide/a.md", "Page", "https://x.org/docs/guide/a", "r1")

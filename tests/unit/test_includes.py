@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.includes import MAX_CHARACTERS, MAX_INCLUDES, Expanded, expand_includes, included_paths
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.includes import MAX_CHARACTERS, MAX_INCLUDES, Expanded, expand_includes, included_paths
+from worker.ingestion.markup.markdown import parse_markdown
 
 
 def expand(text: str, files: Mapping[str, str], dialect: Dialect, path: str = "docs/guide/page.mdx") -> Expanded:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.listing import show_listing
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.listing import show_listing
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from shared.errors import (
     PageError,
 )
 from shared.settings import Settings, load_settings, variables_of
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.markdown import parse_markdown
 
 #: These end a process, a job, or a search by meaning; they never end a request.
 NEVER_ANSWERED = (ConfigurationError, EmbeddingRejected, JobFailed, JobStopped, LeaseLost, PageError)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.models import Heading
-from worker.ingestion.markdown import Section, parse_markdown
-from worker.ingestion.scan import MAX_HEADING
+from worker.ingestion.markup.markdown import Section, parse_markdown
+from worker.ingestion.markup.scan import MAX_HEADING
 
 
 def headings(text: str, *, mdx: bool = False) -> list[tuple[int, str, str | None]]:

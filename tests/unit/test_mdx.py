@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.markdown import parse_markdown
 
 
 def body(text: str, *, mdx: bool = True) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.markdown import parse_markdown
 
 
 def body(text: str, dialect: Dialect) -> str:

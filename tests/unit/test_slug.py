@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.inline import plain_text
-from worker.ingestion.slug import Slugger, Title, heading_ids, slugify, split_explicit_id
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.inline import plain_text
+from worker.ingestion.markup.slug import Slugger, Title, heading_ids, slugify, split_explicit_id
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.includes import expand_includes
-from worker.ingestion.markdown import parse_markdown
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.includes import expand_includes
+from worker.ingestion.markup.markdown import parse_markdown
 
 #: Words that a reader sees, and words that no reader sees.
 WORD = re.compile(r"seen\d+|hidden\d+")

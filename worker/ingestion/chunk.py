@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Final
 
 from shared.models import Chunk, Heading, Page, Part, place_of
-from worker.ingestion.markdown import Block, Section
+from worker.ingestion.markup.markdown import Block, Section
 from worker.ingestion.measure import Measure
 from worker.ingestion.routes import anchored
 from worker.ingestion.split import Piece, majority, split_blocks

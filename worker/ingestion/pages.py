@@ -12,11 +12,11 @@ from shared.errors import PageError
 from shared.models import Chunk, Page, PageFault
 from shared.revisions import revision_of
 from worker.ingestion.chunk import ChunkRules, make_chunks
-from worker.ingestion.dialect import Dialect
 from worker.ingestion.formats import is_document, read_document
 from worker.ingestion.front_matter import FrontMatter, read_front_matter
-from worker.ingestion.includes import expand_includes, included_paths
-from worker.ingestion.markdown import Section, parse_markdown
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.includes import expand_includes, included_paths
+from worker.ingestion.markup.markdown import Section, parse_markdown
 from worker.ingestion.read import decode_page
 from worker.ingestion.site.profile import HidingFlag, SitePage
 

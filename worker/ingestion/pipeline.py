@@ -18,7 +18,7 @@ from shared.archive_import import end_if_abandoned
 from shared.claims import holding
 from shared.content_mark import mark_of
 from shared.deaths import Start
-from shared.errors import DependencyDown, JobFailed
+from shared.errors import DependencyDown, JobFailed, LecternError
 from shared.models import Job, JobState, PageFault
 from shared.plans import shown_pages
 from shared.services import Services
@@ -48,10 +48,15 @@ async def plan_job(services: Services, job_id: str, owner: str, boot: str = "") 
     if claim is None:
         return
     # Looked at under the claim: who says it looks at the claims only then.
-    if await jobs.stop_word(job_id) == "failed":
+    try:
+        word, wish = await jobs.stop_word(job_id), await jobs.wish(job_id)
+    except LecternError:
+        await jobs.release(claim)
+        raise
+    if word == "failed":
         await jobs.release(claim)
         return  # somebody is taking back what it has written
-    if wish := await jobs.wish(job_id):
+    if wish:
         async with holding(jobs, claim, heed=False):
             is_granted = await grant(services, await jobs.get(job_id), wish, PLAN)
         if is_granted:

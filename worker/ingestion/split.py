@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from shared.models import ChunkKind
-from worker.ingestion.markdown import Block
+from worker.ingestion.markup.markdown import Block
 from worker.ingestion.measure import Measure
 from worker.ingestion.units import SENTENCES, Unit, parts_of, units_of
 

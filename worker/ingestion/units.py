@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from shared.models import ChunkKind
-from worker.ingestion.markdown import Block
+from worker.ingestion.markup.markdown import Block
 from worker.ingestion.measure import Measure
 
 #: How far a part of a listing may exceed its fair share, so that it can end at a better line.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.models import ChunkKind, Heading
-from worker.ingestion.markdown import Block, Section
+from worker.ingestion.markup.markdown import Block, Section
 
 _HEADING_OR_QUOTE: Final = re.compile(r"^([ \t]*)(#{1,6}(?=\s|$)|>|`{3,}|~{3,})", re.MULTILINE)
 _TICKS: Final = re.compile(r"`{3,}")

@@ -14,7 +14,7 @@ from worker.ingestion.formats.document import Document, squeeze
 from worker.ingestion.formats.html import read_html
 from worker.ingestion.formats.packed import entry, opened
 from worker.ingestion.formats.slugs import with_slugs
-from worker.ingestion.markdown import Section
+from worker.ingestion.markup.markdown import Section
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser

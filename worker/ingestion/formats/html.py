@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from shared.errors import PageError
 from worker.ingestion.formats.charsets import CHARSETS
 from worker.ingestion.formats.document import Document, SectionWriter, as_prose, squeeze
-from worker.ingestion.markdown import Section
+from worker.ingestion.markup.markdown import Section
 from worker.ingestion.read import decode_page
 
 if TYPE_CHECKING:

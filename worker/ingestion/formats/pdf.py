@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.errors import PageError
 from worker.ingestion.formats.document import Document, SectionWriter, as_prose, squeeze
-from worker.ingestion.markdown import Section
+from worker.ingestion.markup.markdown import Section
 
 if TYPE_CHECKING:
     import pypdfium2

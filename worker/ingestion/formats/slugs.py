@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from worker.ingestion.markdown import Section
-from worker.ingestion.slug import Slugger
+from worker.ingestion.markup.markdown import Section
+from worker.ingestion.markup.slug import Slugger
 
 
 def with_slugs(sections: Iterable[Section]) -> tuple[Section, ...]:

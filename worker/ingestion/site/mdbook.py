@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from shared.models import PageFault
-from worker.ingestion.inline import plain_text
+from worker.ingestion.markup.inline import plain_text
 from worker.ingestion.routes import FixedRoute, is_web_address, joined, reader_url
 from worker.ingestion.site.files import Config, Unreadable, below, find_config, is_file, read_text, relative_to
 from worker.ingestion.site.profile import SiteOptions, SitePage, hiding_flags

@@ -8,9 +8,9 @@ from typing import Final
 
 from shared.content import PAGE_ENDINGS
 from shared.models import PageFault
-from worker.ingestion.dialect import Dialect
 from worker.ingestion.formats import is_document
 from worker.ingestion.globs import anchored
+from worker.ingestion.markup.dialect import Dialect
 from worker.ingestion.routes import DocusaurusRoute, FixedRoute, joined, reader_url
 from worker.ingestion.site.profile import SiteOptions, SitePage, hiding_flags
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from shared.models import PageFault
-from worker.ingestion.dialect import Dialect
 from worker.ingestion.front_matter import FrontMatter
+from worker.ingestion.markup.dialect import Dialect
 
 ProfileName = Literal["website", "docusaurus", "mkdocs", "mdbook", "plain"]
 #: Front matter flags with which an author keeps a page from visitors.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import PageError
-from worker.ingestion.dialect import Dialect
+from worker.ingestion.markup.dialect import Dialect
 from worker.ingestion.read import decode_page, read_page
 
 #: Pages that are read, entries that are looked at to find them, and bytes of a page that is not too large to be one.

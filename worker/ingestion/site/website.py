@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.models import PageFault
-from worker.ingestion.dialect import Dialect
 from worker.ingestion.front_matter import FrontMatter
+from worker.ingestion.markup.dialect import Dialect
 from worker.ingestion.site.profile import SiteOptions, SitePage
 from worker.ingestion.sources.manifest import MANIFEST, Manifest, read_manifest
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from worker.ingestion.include_targets import Find, Missing, above, beside, indented, listing
-from worker.ingestion.tags import Tag, TagReader
+from worker.ingestion.markup.include_targets import Find, Missing, above, beside, indented, listing
+from worker.ingestion.markup.tags import Tag, TagReader
 
 _IMPORT: Final = re.compile(
     r"^import[ \t]++(?P<name>[A-Z]\w*+)(?:[ \t]*+,[ \t]*+\{[^{}\n]*+\})?[ \t]++from[ \t]++(?P<quote>['\"])"

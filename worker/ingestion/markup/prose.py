@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.elements import APART, HEADINGS, HTML, MAX_LABEL, PAIRS, VOID, opening
-from worker.ingestion.tags import Tag, TagReader, literal
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.elements import APART, HEADINGS, HTML, MAX_LABEL, PAIRS, VOID, opening
+from worker.ingestion.markup.tags import Tag, TagReader, literal
 
 #: Characters that a link, an inline piece of code or a summary may have between its tags.
 MAX_INNER: Final = 4_000

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from shared.models import ChunkKind, Heading
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.indented import dedent_blocks
-from worker.ingestion.inline import plain_text
-from worker.ingestion.listing import show_listing
-from worker.ingestion.modules import unwrap_mdx
-from worker.ingestion.prose import Prose, has_icons, tidy, without_icons
-from worker.ingestion.scan import Span, spans
-from worker.ingestion.slug import Title, heading_ids, split_explicit_id
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.indented import dedent_blocks
+from worker.ingestion.markup.inline import plain_text
+from worker.ingestion.markup.listing import show_listing
+from worker.ingestion.markup.modules import unwrap_mdx
+from worker.ingestion.markup.prose import Prose, has_icons, tidy, without_icons
+from worker.ingestion.markup.scan import Span, spans
+from worker.ingestion.markup.slug import Title, heading_ids, split_explicit_id
 
 
 class Block(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from worker.ingestion.elements import MAX_LABEL, label_line, remark_label
+from worker.ingestion.markup.elements import MAX_LABEL, label_line, remark_label
 
 _ANY_BLOCK: Final = re.compile(r"\n[ \t]*+(?:!!!|\?\?\?\+?|===[!+]*|:::)[ ]")
 _LEAD: Final = re.compile(r"[ \t]*+")

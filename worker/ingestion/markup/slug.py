@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from worker.ingestion.dialect import Dialect
+from worker.ingestion.markup.dialect import Dialect
 
 _ASCII_DROPPED: Final = re.compile(r"[^0-9a-z_ \-]")
 _KEPT_CATEGORIES: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "Pc"})

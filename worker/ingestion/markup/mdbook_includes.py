@@ -6,7 +6,7 @@ import re
 from itertools import chain
 from typing import Final
 
-from worker.ingestion.include_targets import Find, Missing, beside, listing
+from worker.ingestion.markup.include_targets import Find, Missing, beside, listing
 
 _INCLUDE: Final = re.compile(
     r"(?P<escape>\\?)\{\{\s*+#(?P<kind>include|rustdoc_include|playground|playpen|title)\s++(?P<what>[^{}\n]++)\}\}"

@@ -6,7 +6,7 @@ import html
 import re
 from typing import Final
 
-from worker.ingestion.dialect import Dialect
+from worker.ingestion.markup.dialect import Dialect
 
 _OPENING: Final = re.compile(
     r"(?P<fence>\n[ \t>]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+(?:`{3,}+|~{3,}+))[ \t]*+(?P<info>[^\n]*+)"

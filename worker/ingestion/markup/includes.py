@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from worker.ingestion import mdbook_includes, mdx_includes, mkdocs_includes
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.include_targets import Found, Missing
+from worker.ingestion.markup import mdbook_includes, mdx_includes, mkdocs_includes
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.include_targets import Found, Missing
 
 #: Files within files; a cycle ends earlier.
 MAX_DEPTH: Final = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from worker.ingestion.elements import MAX_LABEL, label_line, remark_label
+from worker.ingestion.markup.elements import MAX_LABEL, label_line, remark_label
 
 #: `:::note`, `:::tip[Title]{.class}`, `::: warning Title`, `::: {.note}`; colons alone close.
 _COLONS: Final = re.compile(

@@ -6,7 +6,7 @@ import re
 from itertools import chain
 from typing import Final
 
-from worker.ingestion.include_targets import Find, Missing, above, beside, indented, listing
+from worker.ingestion.markup.include_targets import Find, Missing, above, beside, indented, listing
 
 _SNIPPET: Final = re.compile(
     r"^(?P<lead>[ \t]*+)(?P<escape>;*+)-+8<-+"

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from worker.ingestion import remarks
-from worker.ingestion.dialect import Dialect
-from worker.ingestion.html_blocks import continued, markdown_table, preformatted
-from worker.ingestion.modules import Modules
-from worker.ingestion.prose import Prose, Shown
+from worker.ingestion.markup import remarks
+from worker.ingestion.markup.dialect import Dialect
+from worker.ingestion.markup.html_blocks import continued, markdown_table, preformatted
+from worker.ingestion.markup.modules import Modules
+from worker.ingestion.markup.prose import Prose, Shown
 
 #: A longer line with # in front is text: as a heading it would be repeated in each of its chunks.
 MAX_HEADING: Final = 300

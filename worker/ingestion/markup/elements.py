@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from worker.ingestion.tags import Tag
+from worker.ingestion.markup.tags import Tag
 
 #: A title or label that is longer is no title.
 MAX_LABEL: Final = 300
