@@ -161,14 +161,16 @@ class OpenAIEmbedder:
         backoff: float = 0.5,
         pacer: Pacer | None = None,
     ) -> None:
-        """`dimensions` is sent only if given, `batch_size` caps the provider's own limit. `backoff` is the first wait
-        after a fault, in seconds; it doubles. Without a pacer that others share, this embedder paces itself."""
+        """`dimensions` is sent only if given, `batch_size` caps a known provider's own limit. `backoff` is the first
+        wait after a fault, in seconds; it doubles. Without a pacer that others share, this embedder paces itself."""
         self.model = model
         self.dimensions = dimensions or 0
         self._client = client
         self._asked_dimensions = dimensions
         self._provider = Provider(str(client.base_url), model, client.api_key, key_variable)
-        self._limits = LIMITS.get(client.base_url.host, OTHER_LIMITS)
+        # Nobody knows better than its owner what a server of one's own takes.
+        own = replace(OTHER_LIMITS, items=batch_size or OTHER_LIMITS.items)
+        self._limits = LIMITS.get(client.base_url.host, own)
         self._pacer = pacer or Pacer()
         self._scale = TokenScale()
         pace = self._pacer.limits

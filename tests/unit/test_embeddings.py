@@ -157,8 +157,9 @@ def test_limits_are_those_of_the_provider_at_the_address() -> None:
     assert (openai._limits.base64, gemini._limits.base64, own._limits.base64) == (True, False, False)
 
 
-def test_the_batch_size_setting_raises_no_limit_of_the_provider() -> None:
-    assert embedder_of("http://gpu:8000/v1", batch_size=2048).batch.items == 64
+def test_the_batch_size_setting_raises_no_known_limit_but_that_of_a_server_of_ones_own() -> None:
+    assert embedder_of("http://gpu:8000/v1", batch_size=2048).batch.items == 2048
+    assert embedder_of("https://generativelanguage.googleapis.com/v1beta/openai/", batch_size=2048).batch.items == 100
     assert embedder_of(None, batch_size=10).batch.items == 10
 
 
