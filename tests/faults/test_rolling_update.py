@@ -19,8 +19,12 @@ from tests.processes import Api, running_api, running_worker
 from tests.stand_in.fixtures import Provider
 from tests.stores import Stores
 
-#: Forty shards of two pages: enough for two workers to be busy until both have been replaced.
-PAGES = 80
+#: Some twenty-five shards: enough for two workers to be busy until both have been replaced.
+PAGES = 50
+#: Passages a request. A shard is four of them, which are sent at once: it takes as long as one.
+BATCH = 5
+#: More than one worker has under way.
+OF_BOTH = 5
 JOB_SECONDS = 120
 #: A worker lets a shard go on for four seconds, and is away soon after.
 STOP_SECONDS = 20
@@ -64,8 +68,8 @@ async def indexed(settings: Settings) -> Indexed:
 @pytest.mark.parametrize(
     ("seconds", "shards_sent_again"),
     [
-        pytest.param(1, 0, id="a shard that ends before its worker has to go"),
-        pytest.param(7, 2, id="a shard that does not: one for each worker that was replaced"),
+        pytest.param(2, 0, id="a shard that ends before its worker has to go"),
+        pytest.param(6, 2, id="a shard that does not: one for each worker that was replaced"),
     ],
 )
 def test_replacing_every_process_during_a_job_loses_and_doubles_nothing(
@@ -73,12 +77,17 @@ def test_replacing_every_process_during_a_job_loses_and_doubles_nothing(
 ) -> None:
     docs = tmp_path / "docs"
     write_site(docs)
-    models = {"openai_base_url": provider.base_url, "openai_embedding_model": "stand-in", "content_root": docs}
+    models = {
+        "openai_base_url": provider.base_url,
+        "openai_embedding_model": "stand-in",
+        "content_root": docs,
+        "embed_batch_size": BATCH,
+    }
     expected, largest_shard = asyncio.run(clean_run(settings_on(stores, **models)))
     settings = settings_on(stores, **models)
     variables = {
         **stores.environment, "QDRANT_COLLECTION_NAME": settings.collection, "CONTENT_ROOT": str(docs),
-        "OPENAI_BASE_URL": provider.base_url, "OPENAI_EMBEDDING_MODEL": "stand-in",
+        "OPENAI_BASE_URL": provider.base_url, "OPENAI_EMBEDDING_MODEL": "stand-in", "EMBED_BATCH_SIZE": str(BATCH),
     }  # fmt: skip
     provider.reset()
     provider.fault("embeddings", "slow", seconds=seconds)
@@ -86,12 +95,12 @@ def test_replacing_every_process_during_a_job_loses_and_doubles_nothing(
         first, second = (stack.enter_context(running_worker(tmp_path, variables, name)) for name in ("one", "two"))
         api = stack.enter_context(running_api(tmp_path, variables))
         job_id = api.ingest()
-        provider.wait_until(lambda stats: stats.embeddings.in_flight >= 2, JOB_SECONDS)
+        provider.wait_until(lambda stats: stats.embeddings.in_flight >= OF_BOTH, JOB_SECONDS)
 
         told_to_go(first)
         stack.enter_context(running_worker(tmp_path, variables, "three"))
         gone(first)
-        provider.wait_until(lambda stats: stats.embeddings.in_flight >= 2, JOB_SECONDS)
+        provider.wait_until(lambda stats: stats.embeddings.in_flight >= OF_BOTH, JOB_SECONDS)
         told_to_go(second)
         stack.enter_context(running_worker(tmp_path, variables, "four"))
         gone(second)

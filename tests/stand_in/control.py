@@ -24,12 +24,16 @@ class RouteStats:
     authorizations: list[str | None]
     #: How often each text was sent.
     texts: dict[str, int]
+    #: Of these, how often with an error status for an answer: nobody pays for it.
+    refused: dict[str, int]
     tokens: int
     #: Requests that are being answered at this moment.
     in_flight: int
     most_in_flight: int
     #: When clients left before their answer was complete, on the same clock.
     left_early: list[float]
+    #: Embedding requests whose client left: when it did, and when one of their texts was asked for again, if it was.
+    abandoned: list[tuple[float, float | None]]
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,15 @@ def tokens_of(text: str) -> int:
     return len(text.split())
 
 
+def texts_of(asked: dict[str, Any]) -> list[str]:
+    """The texts of a request; none where it is about something else."""
+    given = asked.get("input", [])
+    return [given] if isinstance(given, str) else list(given)
+
+
 async def answer_embeddings(connection: Connection, asked: dict[str, Any], step: Step, dimensions: int) -> None:
     """Answer as the step says; statuses have been dealt with."""
-    texts = [asked["input"]] if isinstance(asked["input"], str) else list(asked["input"])
+    texts = texts_of(asked)
     options = step.options
     if await _break_connection(connection, step):
         return

@@ -18,7 +18,7 @@ the last, all is well again. Options stand in brackets.
 
 Both routes
     ok                          as above
-    slow [seconds]              as above, after a wait
+    slow [seconds, per_text]    as above, after a wait: `seconds`, and `per_text` for each text that is to be embedded
     unauthorized forbidden unknown_model rate_limited quota bad_request conflict timeout server_error unavailable
         [retry_after, message, gemini, html]   an error status; the message of `unauthorized` quotes the key
     redirect [to]
@@ -47,10 +47,11 @@ import contextlib
 import threading
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from tests.stand_in.chat import answer_chat
-from tests.stand_in.embeddings import answer_embeddings, tokens_of
+from tests.stand_in.embeddings import answer_embeddings, texts_of, tokens_of
 from tests.stand_in.plan import ROUTES, Plan, Route, Step
 from tests.stand_in.refusals import refuse
 from tests.stand_in.wire import ClientGone, Connection, Request
@@ -58,6 +59,15 @@ from tests.stand_in.wire import ClientGone, Connection, Request
 PATHS: dict[str, Route] = {"/v1/embeddings": "embeddings", "/v1/chat/completions": "chat"}
 #: Numbers in a vector unless a test says otherwise: enough that two words seldom meet.
 DIMENSIONS = 64
+
+
+@dataclass(slots=True)
+class Abandoned:
+    """A request whose client left, and when somebody asked for one of its texts again. Both on the monotonic clock."""
+
+    left_at: float
+    texts: frozenset[str]
+    asked_again_at: float | None = None
 
 
 class Counts:
@@ -68,19 +78,27 @@ class Counts:
         self.bodies: list[dict[str, Any]] = []
         self.authorizations: list[str | None] = []
         self.texts: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self.tokens = 0
         self.in_flight = 0
         self.most_in_flight = 0
         self.left_early: list[float] = []
+        self.abandoned: list[Abandoned] = []
 
     def record(self, request: Request, asked: dict[str, Any]) -> None:
         self.times.append(time.monotonic())
         self.authorizations.append(request.headers.get("authorization"))
         self.bodies.append({name: value for name, value in asked.items() if name != "input"})
-        given = asked.get("input", [])
-        texts = [given] if isinstance(given, str) else given
+        texts = texts_of(asked)
         self.texts.update(texts)
         self.tokens += sum(map(tokens_of, texts))
+        for left in self.abandoned:
+            if left.asked_again_at is None and not left.texts.isdisjoint(texts):
+                left.asked_again_at = self.times[-1]
+
+    def client_left(self, asked: dict[str, Any]) -> None:
+        self.left_early.append(time.monotonic())
+        self.abandoned.append(Abandoned(self.left_early[-1], frozenset(texts_of(asked))))
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -89,10 +107,12 @@ class Counts:
             "bodies": self.bodies,
             "authorizations": self.authorizations,
             "texts": self.texts,
+            "refused": self.refused,
             "tokens": self.tokens,
             "in_flight": self.in_flight,
             "most_in_flight": self.most_in_flight,
             "left_early": self.left_early,
+            "abandoned": [[left.left_at, left.asked_again_at] for left in self.abandoned if left.texts],
         }
 
 
@@ -174,15 +194,17 @@ class StandIn:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
         try:
             if step.behaviour == "slow":
-                await connection.sleep(float(step.options["seconds"]))
+                each = float(step.options.get("per_text", 0)) * len(texts_of(asked))
+                await connection.sleep(float(step.options.get("seconds", 0)) + each)
             if await refuse(connection, step, key=key, model=str(asked.get("model"))):
+                counts.refused.update(texts_of(asked))
                 return
             if route == "embeddings":
                 await answer_embeddings(connection, asked, step, self.dimensions)
             else:
                 await answer_chat(connection, asked, step)
         except ClientGone:
-            counts.left_early.append(time.monotonic())
+            counts.client_left(asked)
             raise
         finally:
             counts.in_flight -= 1
