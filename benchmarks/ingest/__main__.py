@@ -65,7 +65,7 @@ def whole(corpus: Corpus, base_url: str, delay: float, workers: list[int], peers
     table = Table(title=f"{corpus.name}, provider at {delay * 1000:.0f} ms")
     for column in (
         *("who", "run", "wall s", "CPU s", "pages", "passages", "written", "written/s", "requests", "in flight"),
-        *("texts sent", "peak MiB", "planning s", "disk MiB"),
+        *("texts sent", "peak MiB", "API, Qdrant, Valkey", "planning s", "disk MiB"),
     ):
         table.add_column(column)
     for number in workers:
@@ -107,6 +107,7 @@ def row(run: Run) -> list[str]:
         str(run.most_in_flight),
         str(run.texts),
         f"{run.peak_mib:.0f}",
+        ", ".join(f"{peak:.0f}" for peak in run.beside_mib.values()) or "-",
         "-" if run.planning_seconds is None else f"{run.planning_seconds:.2f}",
         "-" if run.written_mib is None else f"{run.written_mib:.0f}",
     ]

@@ -61,6 +61,7 @@ def one_run(system: System, phase: str, provider: str, delay: float) -> Run:
         peak_mib=max(map(peak_mib, ingesting)),
         planning_seconds=planning_seconds(system, job["task_id"]),
         written_mib=(bytes_written(stores) - written) / MIB,
+        beside_mib=beside(system),
     )
 
 
@@ -85,10 +86,10 @@ def planning_seconds(system: System, job_id: str) -> float | None:
     return at["indexing"] - at["planning"] if {"indexing", "planning"} <= set(at) else None
 
 
-def peaks(system: System) -> dict[str, float]:
-    """High-water marks of the system's processes, in MiB, by what they are."""
-    named = {"worker": WORKERS, "API": ("uvicorn",), "Qdrant": STORES[0], "Valkey": STORES[1]}
-    return {name: max(map(peak_mib, pids)) for name, words in named.items() if (pids := system.pids(*words))}
+def beside(system: System) -> dict[str, float]:
+    """High-water marks of what runs beside the workers, in MiB."""
+    named = {"API": ("uvicorn",), "Qdrant": STORES[0], "Valkey": STORES[1]}
+    return {name: max(map(peak_mib, system.pids(*words))) for name, words in named.items()}
 
 
 def peak_mib(pid: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,5 @@ class Run:
     planning_seconds: float | None = None
     #: MiB written by the stores' processes; None where they are in memory.
     written_mib: float | None = None
+    #: High-water marks of the processes beside the ingesting ones, in MiB, by their names.
+    beside_mib: dict[str, float] = field(default_factory=dict)

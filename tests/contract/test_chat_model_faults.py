@@ -31,7 +31,7 @@ Heard = tuple[list[str], Ending]
 @pytest.fixture
 async def model(provider: Provider) -> AsyncIterator[OpenAIChatModel]:
     settings = load_settings(
-        None, openai_base_url=provider.base_url, openai_api_key=KEY, openai_chat_model="stand-in", model_timeout=0.5
+        None, openai_base_url=provider.base_url, openai_api_key=KEY, openai_chat_model="stand-in", model_timeout=1
     )
     opened = open_chat_model(settings)
     assert isinstance(opened, OpenAIChatModel)

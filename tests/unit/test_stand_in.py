@@ -38,7 +38,7 @@ async def client(provider: Provider) -> AsyncIterator[openai.AsyncOpenAI]:
 async def streamed(client: openai.AsyncOpenAI, **options: Any) -> tuple[str, str | None]:
     """The text and the last finish_reason of a stream."""
     text, finish = "", None
-    stream = await client.chat.completions.create(model="m", messages=MESSAGES, stream=True, timeout=0.3, **options)
+    stream = await client.chat.completions.create(model="m", messages=MESSAGES, stream=True, timeout=2, **options)
     async with stream:
         async for chunk in stream:
             for choice in chunk.choices:
