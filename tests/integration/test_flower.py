@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -263,13 +264,18 @@ def test_it_is_for_looking_only_unless_told_otherwise(flower: httpx.Client, job:
     assert (response.status_code, response.text) == (403, "Read only mode is enabled")
 
 
+def saved(job: str, file: Path, after: float) -> bool:
+    return file.stat().st_mtime > after and job.encode() in file.read_bytes()
+
+
 def test_the_history_is_there_after_a_kill_within_the_save_interval(site: Site) -> None:
     history = {"FLOWER_BASIC_AUTH": ":".join(LOGIN), "FLOWER_DB": str(site.folder / "killed")}
     with running(site, **history) as (started, client):
         done = site.ingest()
         until(lambda: "ingest.publish" in {task["name"] for task in tasks(client)}, 10)
-        before = {task["uuid"]: task["state"] for task in tasks(client)}
-        until(lambda: any(done.id.encode() in file.read_bytes() for file in site.folder.glob("killed*")), SAVE_SECONDS)
+        until(lambda: {task["state"] for task in tasks(client)} == {"SUCCESS"}, 10)
+        before, seen_at = {task["uuid"]: task["state"] for task in tasks(client)}, time.time()
+        until(lambda: any(saved(done.id, file, seen_at) for file in site.folder.glob("killed*")), SAVE_SECONDS)
         started.kill()
         started.wait()
     with running(site, **history) as (_, client):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import time
@@ -88,41 +87,6 @@ def at_a_shard(site: Site, job_id: str) -> bool:
 def child_of(worker: subprocess.Popen[bytes]) -> int:
     (child,) = descendants(worker.pid)
     return child
-
-
-def test_what_a_killed_process_was_at_is_the_next_thing_that_its_worker_does(
-    site: Site, provider: Provider, tmp_path: Path
-) -> None:
-    provider.fault("embeddings", "slow", seconds=3)
-    with running_api(tmp_path, site.variables) as api, running_worker(tmp_path, site.variables) as worker:
-        job_id = api.ingest()
-        within(20, lambda: at_a_shard(site, job_id))
-        (begun,) = site.notes(job_id)
-        killed = child_of(worker)
-        os.kill(killed, signal.SIGKILL)
-        took = within(20, lambda: f"alone {begun}" in site.deaths(job_id))
-        print(f"begun again after {took:.2f} s")
-        provider.reset()
-        assert api.finished(job_id, JOB_SECONDS)["status"] == "completed"
-    assert took <= 5, took  # mostly the start of a process, on a machine that runs other tests too
-
-
-def test_what_a_killed_worker_was_at_runs_again_within_fifteen_seconds_while_another_one_is_busy(
-    site: Site, provider: Provider, tmp_path: Path
-) -> None:
-    with (
-        running_api(tmp_path, site.variables) as api,
-        running_worker(tmp_path, site.variables, "one") as first,
-        running_worker(tmp_path, site.variables, "two"),
-    ):
-        provider.fault("embeddings", "slow", seconds=6)
-        job_id = api.ingest()
-        within(20, lambda: len(site.notes(job_id)) == 2)
-        os.killpg(first.pid, signal.SIGKILL)
-        took = within(30, lambda: any(name.startswith("worker ") for name in site.deaths(job_id)))
-        provider.reset()
-        assert api.finished(job_id, JOB_SECONDS)["status"] == "completed"
-    assert took <= 15, took
 
 
 def test_a_page_that_kills_is_named_and_keeps_its_last_good_version_while_the_others_are_published(
