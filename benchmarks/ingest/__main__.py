@@ -32,7 +32,7 @@ PEERS = {"llamaindex": "LlamaIndex IngestionPipeline", "langchain": "LangChain i
 EDITS = 1
 #: A peer that takes longer is stopped, and its row says so.
 PEER_SECONDS = 1200
-console = Console(width=180)
+console = Console(width=220)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ interpreter of an environment with the packages of the group `bench`.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 import urllib.request
@@ -115,7 +114,9 @@ def main(name: str, docs: Path, provider: str, edits: int, delay: float) -> None
         chunks, written = ingest(docs)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         counts = ask(provider, "/counts")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        # Not by getrusage, which begins with the peak of whoever started this process.
+        status = Path("/proc/self/status").read_text()
+        peak = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
         run = results.Run(
             phase,
             wall,
