@@ -74,10 +74,6 @@ class Starts:
             await cast(Any, self._redis.hincrby(_deaths(job_id), f"alone {work}", 1))
             await self._redis.expire(_deaths(job_id), NOTES_SECONDS)
 
-    async def is_begun(self, job_id: str, work: str) -> bool:
-        with redis_errors():
-            return bool(await cast(Any, self._redis.hexists(_begun(job_id), work)))
-
     async def _count(self, job_id: str, work: str, before: str, start: Start) -> None:
         boot, _, message = before.partition(" ")
         if await self._redis.exists(leaving_key(boot)):

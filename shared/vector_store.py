@@ -42,10 +42,6 @@ class VectorStore(ChunkCollections):
 
     # Reading at a release
 
-    async def pages_at(self, collection: str, release: int) -> dict[str, StoredPage]:
-        """Every page of a release by its path."""
-        return {page.page.path: page async for page in self._pages(collection, _visible("page", release))}
-
     async def pages_of(self, collection: str, release: int, paths: Sequence[str]) -> dict[str, StoredPage]:
         """These pages of a release by their path, those that are there."""
         found: dict[str, StoredPage] = {}

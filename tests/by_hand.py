@@ -94,3 +94,9 @@ async def deliver_all(services: Services) -> None:
         task, payload = queue.messages.popleft()
         number += 1
         await deliver(services, task, payload, f"message-{number}")
+
+
+async def pages_at(store: VectorStore, collection: str, release: int) -> dict[str, StoredPage]:
+    """Every page of a release by its path."""
+    paths = [page.path async for page in store.page_facts(collection, release)]
+    return await store.pages_of(collection, release, paths)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.http_threads import Prepare, serving
 
 #: Of whoever commits in tests; nothing of the machine's own configuration is read.
 GIT_ENVIRONMENT = {
@@ -88,22 +89,9 @@ class GitServer:
         return f"http://127.0.0.1:{self.port}/{name}/.git"
 
 
-@contextmanager
-def git_server(root: Path, prepare: Callable[[ThreadingHTTPServer], None] | None = None) -> Iterator[GitServer]:
+def git_server(root: Path, prepare: Prepare | None = None) -> AbstractContextManager[GitServer]:
     """Serves every repository below a folder."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root))
-    server.daemon_threads = True
-    if prepare is not None:
-        prepare(server)
-    state = server.state = GitServer(server.server_port)  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return serving(_handler(root), GitServer, prepare)
 
 
 def _handler(root: Path) -> type[BaseHTTPRequestHandler]:

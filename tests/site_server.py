@@ -5,14 +5,15 @@ from __future__ import annotations
 import gzip
 import ssl
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.http_threads import Prepare, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,8 @@ def sitemap(*urls: str, kind: str = "urlset") -> str:
     return f'<?xml version="1.0"?><{kind} xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{entries}</{kind}>'
 
 
-@contextmanager
-def site_server(prepare: Callable[[ThreadingHTTPServer], None] | None = None) -> Iterator[SiteServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler())
-    server.daemon_threads = True
-    if prepare is not None:
-        prepare(server)
-    state = server.state = SiteServer(server.server_port)  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def site_server(prepare: Prepare | None = None) -> AbstractContextManager[SiteServer]:
+    return serving(_handler(), SiteServer, prepare)
 
 
 def certificate_for(host: str, folder: Path) -> Path:

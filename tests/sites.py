@@ -23,7 +23,7 @@ PAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Docs:
     """A content folder, the services that index it, and the provider that embeds it."""
 
     root: Path
@@ -36,6 +36,11 @@ class Site:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Site(Docs):
+    """Docs with what tests of releases do to them."""
 
     def move(self, old: str, new: str) -> None:
         (self.root / new).parent.mkdir(parents=True, exist_ok=True)

@@ -131,7 +131,8 @@ from shared.settings import load_settings
 async def main():
     async with open_services(load_settings()) as services:
         live = await services.releases.live()
-        pages = await services.store.pages_at(live.collection, live.number)
+        paths = [page.path async for page in services.store.page_facts(live.collection, live.number)]
+        pages = await services.store.pages_of(live.collection, live.number, paths)
         chunks = await services.store.chunks_of(live.collection, live.number, list(pages))
         rows = [("chunk", c.chunk.path, c.digest) for c in chunks]
         rows += [("page", path, str(len(p.chunk_ids))) for path, p in pages.items()]

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import redis
 
 from tests.faults.cluster import Cluster, Part, refill
+from tests.faults.proxy import Mode
 from tests.stand_in.plan import Step
 
 #: How long the stand-in takes for each text, where a test says nothing else: a shard takes some seconds.
@@ -116,46 +117,18 @@ def fill_redis(cluster: Cluster, chance: random.Random) -> bool:
 # Networks
 
 
-def slow_redis(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.redis_proxy.behaving(delay=0.2):
-        time.sleep(chance.uniform(0.5, 2))
-    return True
+def _network(
+    store: Literal["redis", "qdrant"], least: float, most: float, mode: Mode = "open", delay: float = 0
+) -> Strike:
+    """The way to a store is `mode`, or takes `delay` seconds more, for some seconds between `least` and `most`."""
 
+    def misbehave(cluster: Cluster, chance: random.Random) -> bool:
+        proxy = cluster.redis_proxy if store == "redis" else cluster.qdrant_proxy
+        with proxy.behaving(mode, delay=delay):
+            time.sleep(chance.uniform(least, most))
+        return True
 
-def cut_redis(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.redis_proxy.behaving("cut"):
-        time.sleep(chance.uniform(0.1, 1.5))
-    return True
-
-
-def silence_redis(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.redis_proxy.behaving("silent"):
-        time.sleep(chance.uniform(0.5, 3))
-    return True
-
-
-def slow_qdrant(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.qdrant_proxy.behaving(delay=0.3):
-        time.sleep(chance.uniform(0.5, 2))
-    return True
-
-
-def cut_qdrant(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.qdrant_proxy.behaving("cut"):
-        time.sleep(chance.uniform(0.1, 1.5))
-    return True
-
-
-def silence_qdrant(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.qdrant_proxy.behaving("silent"):
-        time.sleep(chance.uniform(0.5, 3))
-    return True
-
-
-def fail_qdrant(cluster: Cluster, chance: random.Random) -> bool:
-    with cluster.qdrant_proxy.behaving("failing"):
-        time.sleep(chance.uniform(0.5, 2))
-    return True
+    return misbehave
 
 
 # The provider
@@ -185,14 +158,14 @@ FAULTS: Final[dict[str, Strike]] = {
     "Redis emptied": empty_redis,
     "Redis out of memory": fill_redis,
     "Redis frozen": freeze_redis,
-    "Redis slow": slow_redis,
-    "Redis cut off": cut_redis,
-    "Redis silent": silence_redis,
+    "Redis slow": _network("redis", 0.5, 2, delay=0.2),
+    "Redis cut off": _network("redis", 0.1, 1.5, "cut"),
+    "Redis silent": _network("redis", 0.5, 3, "silent"),
     "Qdrant frozen": freeze_qdrant,
-    "Qdrant slow": slow_qdrant,
-    "Qdrant cut off": cut_qdrant,
-    "Qdrant silent": silence_qdrant,
-    "Qdrant answers 500": fail_qdrant,
+    "Qdrant slow": _network("qdrant", 0.5, 2, delay=0.3),
+    "Qdrant cut off": _network("qdrant", 0.1, 1.5, "cut"),
+    "Qdrant silent": _network("qdrant", 0.5, 3, "silent"),
+    "Qdrant answers 500": _network("qdrant", 0.5, 2, "failing"),
     "provider limits the rate": _provider("rate_limited", 2, retry_after=1),
     "provider answers 500": _provider("server_error", 2),
     "provider answers 408": _provider("timeout"),

@@ -60,7 +60,7 @@ async def indexed(settings: Settings) -> Indexed:
     async with open_services(settings) as services:
         live = await services.releases.live()
         assert live is not None
-        pages = await services.store.pages_at(live.collection, live.number)
+        pages = await by_hand.pages_at(services.store, live.collection, live.number)
         chunks = await services.store.chunks_of(live.collection, live.number, sorted(pages))
     return Indexed({path: page.chunk_ids for path, page in pages.items()}, sorted(chunk.id for chunk in chunks))
 

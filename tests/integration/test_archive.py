@@ -26,7 +26,7 @@ from shared.releases import Releases
 from shared.rollback import activate
 from shared.schema import SCHEMA
 from shared.services import Services
-from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest
+from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest, pages_at
 from tests.conftest import OpenServices
 from tests.stand_in.control import Provider
 
@@ -58,7 +58,7 @@ class Lectern:
         if release is None:
             return {}
         number = number or release.number
-        pages = await self.store.pages_at(release.collection, number)
+        pages = await pages_at(self.store, release.collection, number)
         chunks = {c.id: c for c in await self.store.chunks_of(release.collection, number, list(pages))}
         assert sum(len(page.chunk_ids) for page in pages.values()) == len(chunks)
         return {path: [chunks[id_].digest for id_ in page.chunk_ids] for path, page in sorted(pages.items())}
@@ -121,7 +121,7 @@ async def site(opened: OpenServices, provider: Provider, tmp_path: Path) -> Asyn
 async def points_of(lectern: Lectern) -> dict[str, ChunkPoint]:
     release = await lectern.services.releases.live()
     assert release is not None
-    pages = await lectern.store.pages_at(release.collection, release.number)
+    pages = await pages_at(lectern.store, release.collection, release.number)
     found = lectern.store.chunks_between(release.collection, release.number, release.number, list(pages))
     return {point.stored.id: point async for point in found}
 

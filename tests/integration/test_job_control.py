@@ -21,8 +21,9 @@ from shared.plans import Plan, PlannedShard
 from shared.queue import FIRST_QUEUE, PLAN_TASK, PUBLISH_TASK, QUEUE, SHARD_TASK
 from shared.reconcile import reconcile
 from shared.services import Services
-from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest
+from tests.by_hand import by_hand, deliver, deliver_all, ingest, pages_at
 from tests.conftest import OpenServices
+from tests.sites import Docs
 from tests.stand_in.control import Provider
 from worker.ingestion import isolate, pipeline, publish
 from worker.ingestion.build import build_shard
@@ -32,18 +33,7 @@ SHARD_PAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    root: Path
-    services: Services
-    queue: HandQueue
-    store: CountingStore
-    provider: Provider
-
-    def write(self, path: str, text: str) -> None:
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-
+class Site(Docs):
     async def begun(self) -> Job:
         """A job that is planned, its shards rung for."""
         job = await self.services.jobs.create(".", force=False)
@@ -61,7 +51,7 @@ class Site:
         release = await self.services.releases.live()
         if release is None:
             return {}
-        pages = await self.store.pages_at(release.collection, release.number)
+        pages = await pages_at(self.store, release.collection, release.number)
         chunks = await self.store.chunks_of(release.collection, release.number, list(pages))
         return {chunk.chunk.path: chunk.chunk.text for chunk in chunks}
 

@@ -13,41 +13,22 @@ from shared.claims import Claim
 from shared.jobs import Jobs
 from shared.models import Chunk, JobState, Page
 from shared.queue import PUBLISH_TASK, SHARD_TASK
-from shared.services import Services
-from tests.by_hand import CountingStore, HandQueue, by_hand, deliver, deliver_all, ingest
+from tests.by_hand import CountingStore, by_hand, deliver, deliver_all, ingest, pages_at
 from tests.conftest import OpenServices
 from tests.privileges import as_nobody
+from tests.sites import PAGES, Docs
 from tests.stand_in.control import Provider
 from worker.ingestion.pipeline import fail_job, publish_job
 
-PAGES = {
-    "intro.md": "# Intro\n\nLectern answers questions about a book.\n\n## Install\n\nRun make up and wait a moment.\n",
-    "guide/run.md": "# Running\n\nStart it with one command.\n\n## Ports\n\nThe port is 7860 unless you change it.\n",
-    "guide/stop.md": "# Stopping\n\nPress Ctrl-C and every process ends in order.\n",
-}
-
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """A content folder, the services that index it, and the provider that embeds it."""
-
-    root: Path
-    services: Services
-    queue: HandQueue
-    store: CountingStore
-    provider: Provider
-
-    def write(self, path: str, text: str) -> None:
-        file = self.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-
+class Site(Docs):
     async def live(self) -> dict[str, Page | Chunk]:
         """What readers see: every page and chunk by id."""
         release = await self.services.releases.live()
         if release is None:
             return {}
-        pages = await self.store.pages_at(release.collection, release.number)
+        pages = await pages_at(self.store, release.collection, release.number)
         chunks = await self.store.chunks_of(release.collection, release.number, list(pages))
         return {page.id: page.page for page in pages.values()} | {stored.id: stored.chunk for stored in chunks}
 
@@ -115,7 +96,7 @@ async def test_a_moved_page_is_not_embedded_again(site: Site) -> None:
     job = await ingest(site.services)
     assert job.release == 2
     assert embedded(site) == texts
-    assert {stored.page.path for stored in (await site.store.pages_at(*await _live(site))).values()} == {
+    assert {stored.page.path for stored in (await pages_at(site.store, *await _live(site))).values()} == {
         "intro.md",
         "guide/run.md",
         "stop.md",
@@ -128,8 +109,8 @@ async def test_a_vanished_page_leaves_the_next_release_and_stays_in_the_old_one(
     job = await ingest(site.services)
     assert job.release == 2
     collection, _ = await _live(site)
-    assert "guide/stop.md" in await site.store.pages_at(collection, 1)
-    assert "guide/stop.md" not in await site.store.pages_at(collection, 2)
+    assert "guide/stop.md" in await pages_at(site.store, collection, 1)
+    assert "guide/stop.md" not in await pages_at(site.store, collection, 2)
 
 
 async def test_a_job_about_one_folder_leaves_the_rest_alone(site: Site) -> None:
@@ -137,7 +118,7 @@ async def test_a_job_about_one_folder_leaves_the_rest_alone(site: Site) -> None:
     site.write("guide/new.md", "# New\n\nA new page in the guide.\n")
     (site.root / "intro.md").unlink()
     await ingest(site.services, "guide")
-    pages = await site.store.pages_at(*await _live(site))
+    pages = await pages_at(site.store, *await _live(site))
     assert set(pages) == {"intro.md", "guide/run.md", "guide/stop.md", "guide/new.md"}
 
 
@@ -280,7 +261,7 @@ async def test_a_page_whose_text_is_refused_is_named_and_the_rest_is_indexed(sit
     job = await ingest(site.services)
     assert job.state is JobState.SUCCEEDED
     assert [fault.path for fault in job.faults] == ["huge.md"]
-    assert set(await site.store.pages_at(*await _live(site))) == set(PAGES)
+    assert set(await pages_at(site.store, *await _live(site))) == set(PAGES)
 
 
 async def test_a_second_job_waits_for_the_first(site: Site) -> None:
@@ -325,8 +306,8 @@ async def test_going_back_to_an_earlier_embedding_model_takes_up_its_collection(
     assert (job.state, job.release) == (JobState.SUCCEEDED, 3)
     assert embedded(site) - texts == 1  # the edited passage: the others have kept their vectors
     assert await _live(site) == (collection, 3)
-    assert set(await site.store.pages_at(collection, 3)) == {"intro.md", "guide/run.md"}
-    assert set(await site.store.pages_at(collection, 1)) == set(PAGES)
+    assert set(await pages_at(site.store, collection, 3)) == {"intro.md", "guide/run.md"}
+    assert set(await pages_at(site.store, collection, 1)) == set(PAGES)
 
 
 async def test_going_back_to_an_earlier_embedding_model_with_the_same_docs_is_a_release(
@@ -393,7 +374,7 @@ async def test_releases_beyond_the_number_to_keep_are_vacuumed(site: Site) -> No
     assert [release.number for release in await site.services.releases.all()] == [3, 4, 5]
     collection, _ = await _live(site)
     assert await site.store.count(collection, "page", 3) == 3
-    assert "intro.md" not in await site.store.pages_at(collection, 1)
+    assert "intro.md" not in await pages_at(site.store, collection, 1)
 
 
 @pytest.mark.parametrize(("path", "text"), [("", ""), ("empty.md", "   \n")])
@@ -417,7 +398,7 @@ async def test_a_page_that_cannot_be_read_is_named_and_keeps_its_last_good_versi
     assert (job.state, job.release) == (JobState.SUCCEEDED, 2)
     assert [fault.path for fault in job.faults] == ["guide/run.md"]
     assert "UTF-8" in job.faults[0].reason
-    pages = await site.store.pages_at(*await _live(site))
+    pages = await pages_at(site.store, *await _live(site))
     assert {"guide/run.md", "new.md"} <= set(pages)
 
 
@@ -431,7 +412,7 @@ async def test_a_page_that_vanishes_during_the_job_is_named_and_the_rest_is_inde
     job = await site.services.jobs.get(job.id)
     assert job.state is JobState.SUCCEEDED
     assert [fault.path for fault in job.faults] == ["guide/stop.md"]
-    assert set(await site.store.pages_at(*await _live(site))) == {"intro.md", "guide/run.md"}
+    assert set(await pages_at(site.store, *await _live(site))) == {"intro.md", "guide/run.md"}
 
 
 def embedded(site: Site) -> int:
@@ -455,7 +436,7 @@ async def test_a_page_that_loses_its_permission_during_the_job_is_named_and_the_
     assert job.state is JobState.SUCCEEDED
     assert [fault.path for fault in job.faults] == ["guide/stop.md"]
     assert "permission" in job.faults[0].reason
-    assert set(await site.store.pages_at(*await _live(site))) == {"intro.md", "guide/run.md"}
+    assert set(await pages_at(site.store, *await _live(site))) == {"intro.md", "guide/run.md"}
 
 
 async def _live(site: Site) -> tuple[str, int]:

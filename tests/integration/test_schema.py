@@ -29,7 +29,7 @@ from shared.queue import PLAN_TASK
 from shared.schema import MIGRATIONS, SCHEMA
 from shared.services import Services, open_services
 from shared.settings import Settings
-from tests.by_hand import by_hand, deliver_all, ingest
+from tests.by_hand import by_hand, deliver_all, ingest, pages_at
 from tests.conftest import OpenServices
 from tests.http_api import serving
 from tests.stand_in.control import Provider
@@ -166,10 +166,10 @@ async def test_an_ingest_goes_on_from_old_data(services: Services, old: OldData)
     await deliver_all(services)
     job = await services.jobs.get(old.job)
     assert (job.state, job.release) == (JobState.SUCCEEDED, 2)
-    assert await services.store.pages_at(old.chunks, 1)  # release 1 is kept as it was
+    assert await pages_at(services.store, old.chunks, 1)  # release 1 is kept as it was
     release = await services.releases.live()
     assert release is not None
-    assert set(await services.store.pages_at(release.collection, 2)) == {"new.md"}
+    assert set(await pages_at(services.store, release.collection, 2)) == {"new.md"}
 
 
 async def test_a_worker_migrates_what_was_put_under_it_while_it_ran(services: Services, old: OldData) -> None:
