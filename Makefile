@@ -13,9 +13,10 @@ BOOTSTRAPPED := .venv/.bootstrapped
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 PEERS := .venv-bench/bin/python
+LLAMA := .venv-llama/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install up test check lint types unit contract integration proxy faults chaos test-docker explore lock fmt bench clean
+.PHONY: help install up test check lint types unit contract integration proxy faults chaos test-docker test-llama explore lock fmt bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ test-docker: $(DEV) ## Build the images and run everything under Docker Compose;
 	@docker info >/dev/null 2>&1 || { echo "no Docker engine answers; start one, or as root: tests/docker/engine start" >&2; exit 2; }
 	@scripts/check docker
 
+test-llama: $(DEV) $(LLAMA) ## Ask a real llama.cpp server with a tiny model; the first time, building it takes ten minutes
+	@LLAMA_PYTHON=$(LLAMA) scripts/check llama
+
 explore: $(DEV) ## Run the property tests on examples that nobody has tried yet
 	@$(BIN)/python -m pytest -q --hypothesis-profile=explore tests/unit
 
@@ -78,10 +82,11 @@ lock: $(DEV) ## Write the requirements anew from pyproject.toml, at the newest v
 		$(COMPILE) --no-annotate pyproject.toml --extra $$(echo $$image | sed 's/.*://; s/,/ --extra /g') \
 			-c requirements/runtime.txt -o requirements/$${image%%:*}.txt || exit 1; done
 	@$(COMPILE) --no-annotate pyproject.toml --group bench -c requirements/runtime.txt -o requirements/bench.txt
+	@$(COMPILE) --no-annotate --group pyproject.toml:llama -o requirements/llama.txt
 	@printf 'uv\nuv-build\n' | $(COMPILE) --no-annotate - -c requirements/dev.txt -o requirements/bootstrap.txt
 
 clean: ## Remove what can be made again; the data in .lectern stays
-	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf .venv .venv-bench .venv-llama .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BOOTSTRAPPED): requirements/bootstrap.txt
@@ -100,6 +105,11 @@ $(RUNTIME): requirements/runtime.txt pyproject.toml $(BOOTSTRAPPED)
 $(PEERS): requirements/bench.txt $(BOOTSTRAPPED)
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-bench
 	@$(UV) pip sync --quiet --link-mode copy --require-hashes --python $(PEERS) requirements/bench.txt
+
+# A model server, built from source: llama.cpp's authors publish no wheel that the package index has.
+$(LLAMA): requirements/llama.txt $(BOOTSTRAPPED)
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-llama
+	@$(UV) pip sync --quiet --require-hashes --python $(LLAMA) requirements/llama.txt
 
 $(DEV): requirements/dev.txt $(RUNTIME)
 	@$(INSTALL) --require-hashes -r requirements/dev.txt

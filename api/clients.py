@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from starlette.requests import HTTPConnection
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 #: What one subscriber gets of IPv6; a limit for each address of it would be no limit.
 IPV6_SUBSCRIBER_BITS: Final = 64
+
+
+def address_of(request: HTTPConnection, trusted: Sequence[Network]) -> str:
+    """The address of a request's client."""
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+    return client_address(request.client.host if request.client else None, forwarded, trusted)
 
 
 def client_address(peer: str | None, forwarded_for: str, trusted: Sequence[Network]) -> str:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from typing import Annotated, cast
+from dataclasses import dataclass, field
+from typing import Annotated, Final, cast
 
 from fastapi import Depends, Request
 
-from api.chat.events import Event, Question
+from api.chat.cache import Answerer
 from api.chat.model import ChatModel
 from api.idempotency import Idempotency
+from api.journal import Journal
 from api.metrics import Metrics
+from api.question_log import QuestionLog
 from api.security import Keys
 from api.sessions import Sessions
 from shared.services import Services
 
-#: `api.chat.answer.answer`, or what a test puts in its place.
-Answerer = Callable[[Question, Services, ChatModel], AsyncGenerator[Event, None]]
+#: Questions of evaluations that are answered at once in a process: visitors ask at the same time, and come first.
+EVALUATED_TOGETHER: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Seconds. The defaults suit the proxies and browsers there are; tests are less patient."""
 
-    #: Between two signs of life while an answer has nothing to say: proxies cut what is silent for 30 or 60.
-    heartbeat: float = 10
+    #: Between two signs of life while an answer has nothing to say: proxies cut what is silent for 30 or 60. Some front
+    #: ends are promised one in ten.
+    heartbeat: float = 9
     #: For a reader to take one event; who needs longer keeps a model busy for nobody.
     send: float = 15
     #: For one dependency to answer a probe.
@@ -41,7 +43,9 @@ class Runtime:
 
     services: Services
     sessions: Sessions
+    questions: QuestionLog
     idempotency: Idempotency
+    journal: Journal
     keys: Keys
     model: ChatModel
     answer: Answerer
@@ -51,6 +55,8 @@ class Runtime:
     timings: Timings
     #: time.monotonic() at the start.
     started: float
+    #: Held by each question of an evaluation while it is answered.
+    evaluating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EVALUATED_TOGETHER))
 
 
 async def runtime(request: Request) -> Runtime:

@@ -51,6 +51,14 @@ class Restarting(LecternError):
     retryable = True
 
 
+class AnswerInterrupted(LecternError):
+    """Raised for who comes back to an answer that was given up without them."""
+
+    code = "ANSWER_INTERRUPTED"
+    status = 503
+    retryable = True
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What a caller is told about what went wrong."""
@@ -178,11 +186,12 @@ def _position(error: Mapping[str, Any]) -> str:
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
+    an_object = "should be an object" if error["loc"] else "the body must be a JSON object"
     plain = {
         "extra_forbidden": "is not a field of this request",
         "missing": "is missing",
-        "model_type": "the body must be a JSON object",
-        "model_attributes_type": "the body must be a JSON object",
+        "model_type": an_object,
+        "model_attributes_type": an_object,
     }
     message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return plain.get(error["type"], message)

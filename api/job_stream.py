@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from api.dialects import event_data
 from api.errors import Failure
 from api.job_view import job_view
-from api.stream import event_data
 from shared.errors import DependencyDown
 from shared.models import Job, JobState, Progress
 from shared.services import Services
@@ -43,15 +43,15 @@ class JobEvents:
     media_type = "text/event-stream"
     heartbeat = b": ping\n\n"
 
-    def encode(self, event: Told) -> Iterator[bytes]:
-        yield (f"id: {event.id}\n".encode() if event.id else b"") + event_data(event.data)
+    def encode(self, event: Told) -> Sequence[bytes]:
+        return ((f"id: {event.id}\n".encode() if event.id else b"") + event_data(event.data),)
 
     def is_last(self, event: Told) -> bool:
         return event.is_last
 
-    def fail(self, failure: Failure) -> Iterator[bytes]:
+    def fail(self, failure: Failure) -> Sequence[bytes]:
         facts = {"type": "error", "error": failure.message, "code": failure.code, "message": failure.message}
-        yield event_data({**facts, "retryable": failure.retryable})
+        return (event_data({**facts, "retryable": failure.retryable}),)
 
 
 def typed(data: Mapping[str, str]) -> dict[str, str | int]:

@@ -16,15 +16,34 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api.chat.answer import answer
-from api.chat.model import ChatModel, open_chat_model
-from api.dependencies import Answerer, Runtime, Timings
+from api.chat.cache import AnswerCache, Answerer
+from api.chat.calibration import calibrations
+from api.chat.chain import open_chat_model
+from api.chat.model import ChatModel
+from api.dependencies import Runtime, Timings
 from api.errors import add_error_handlers
 from api.first_ingest import ingest_on_start
 from api.idempotency import Idempotency
+from api.journal import open_journal
 from api.limits import Limiter, RateLimits
 from api.metrics import Metrics
 from api.middleware import BodyLimit, CatchAll, RequestContext
-from api.routes import chat, documents, health, ingest, jobs, metrics, pages, releases, search, webhook
+from api.question_log import QuestionLog
+from api.routes import (
+    chat,
+    documents,
+    evaluate,
+    feedback,
+    health,
+    ingest,
+    jobs,
+    metrics,
+    pages,
+    questions,
+    releases,
+    search,
+    webhook,
+)  # fmt: skip
 from api.schemas import ErrorBody
 from api.security import Keys
 from api.sessions import Sessions
@@ -51,6 +70,7 @@ REQUEST_HEADERS: Final = (
     "X-Stream-Response",
     "X-Request-ID",
     "Last-Event-ID",
+    "Idempotency-Key",
 )
 #: What their scripts may read.
 REPLY_HEADERS: Final = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
@@ -111,18 +131,27 @@ def create_app(
                 await services.embedder.open()  # else the first visitor waits while the model is loaded
             reconciling = asyncio.create_task(_reconcile(services))
             stack.push_async_callback(cancelled, reconciling)
+            stack.push_async_callback(cancelled, asyncio.create_task(_calibrate(services)))
             if settings.ingest_on_start:
                 stack.push_async_callback(cancelled, asyncio.create_task(ingest_on_start(services)))
             if settings.remote_source and settings.source_poll_minutes:
                 polling = asyncio.create_task(poll_source(services, settings.source_poll_minutes))
                 stack.push_async_callback(cancelled, polling)
+            question_log = QuestionLog(services.redis, settings, on_drop=counts.unlogged_questions.inc)
+            stack.push_async_callback(cancelled, asyncio.create_task(question_log.keep_writing()))
+            kept: AnswerCache | None = None
+            if settings.answer_cache_minutes:
+                kept = AnswerCache(answer, services.redis, settings.answer_cache_minutes, counts.count_kept)
+                stack.push_async_callback(kept.close)
             runtime = Runtime(
                 services=services,
                 sessions=Sessions(services.redis, settings),
+                questions=question_log,
                 idempotency=Idempotency(services.redis),
+                journal=await stack.enter_async_context(open_journal(services.redis)),
                 keys=keys,
                 model=model,
-                answer=answer,
+                answer=kept or answer,
                 metrics=counts,
                 draining=stack.enter_context(draining_on_signals()),
                 timings=timings or Timings(),
@@ -141,7 +170,9 @@ def create_app(
         responses=ERRORS,
     )
     add_error_handlers(application)
-    for module in (chat, search, ingest, webhook, jobs, releases, health, documents, metrics, pages):
+    for module in (
+        chat, feedback, search, ingest, webhook, jobs, releases, evaluate, questions, health, documents, metrics, pages,
+    ):  # fmt: skip
         application.include_router(module.router)
     application.mount("/static", pages.static_files())
     application.mount(f"/{pages.SWAGGER}", pages.swagger_files())
@@ -174,6 +205,14 @@ async def _reconcile(services: Services) -> None:
         except Exception:  # the task's edge: whatever it was, the next tick may go better
             log.exception("reconcile.crashed")
         await asyncio.sleep(TICK_SECONDS)
+
+
+async def _calibrate(services: Services) -> None:
+    """Measure releases for as long as the process lives. Without it, the usual values serve."""
+    try:
+        await calibrations(services).keep(services)
+    except Exception:  # the task's edge
+        log.exception("calibration.crashed")
 
 
 def _leave(error: ConfigurationError) -> NoReturn:

@@ -35,6 +35,13 @@ class Metrics:
             "chat_first_word_seconds", "Until an answer's first word", buckets=ANSWER_BUCKETS, registry=self.registry
         )
 
+        self.kept_answers = Counter(
+            "answer_cache", "Questions by what the answer cache did for them", ["result"], registry=self.registry
+        )
+        self.unlogged_questions = Counter(
+            "question_log_dropped", "Questions that the log had no room for", registry=self.registry
+        )
+
         # Of the whole system, and the same in every API process: as it was last asked for.
         self.queue_messages = Gauge("ingest_queue_messages", "Messages that wait for a worker", registry=self.registry)
         self.queue_oldest_seconds = Gauge(
@@ -45,6 +52,9 @@ class Metrics:
         self.oldest_job_seconds = Gauge(
             "ingest_oldest_job_seconds", "Age of the oldest job that has not ended", registry=self.registry
         )
+
+    def count_kept(self, result: str) -> None:
+        self.kept_answers.labels(result).inc()
 
     def text(self) -> bytes:
         """Everything in Prometheus's text format."""

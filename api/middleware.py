@@ -5,6 +5,7 @@ From the outside in: `RequestContext`, CORS, `CatchAll`, rate limits (`limits.py
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, MutableMapping
@@ -46,6 +47,7 @@ class RequestContext:
         started = time.perf_counter()
         request_id = _request_id(Headers(scope=scope))
         scope["lectern.request_id"] = request_id
+        scope["lectern.connection"] = receive
         status = 500
 
         async def send_in_context(message: Message) -> None:
@@ -141,6 +143,18 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_counting, send)
+
+
+async def cut_off(scope: Scope) -> None:
+    """Close a request's connection without waiting for its reader to take what was written.
+
+    The server by itself would wait for that without end, with the connection and what was written in memory.
+    """
+    # A method of the server's own object, where nothing stands between it and this application.
+    transport = getattr(getattr(scope.get("lectern.connection"), "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+        await asyncio.sleep(0)  # the server hears of it before the application is done
 
 
 def _too_large(most: int) -> PayloadTooLarge:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from api.chat.events import Question, Turn
+from api.chat.events import NO_FILTERS, Filters, Question, Turn
 from shared.settings import Settings
 
 QUESTION_CHARACTERS: Final = 10_000
@@ -19,6 +19,8 @@ SELECTION_CHARACTERS: Final = 20_000
 #: An assistant's answer can be as long as a selection.
 MESSAGE_CHARACTERS: Final = 20_000
 SESSION_ID_CHARACTERS: Final = 128
+#: Of a page's path or address.
+ADDRESS_CHARACTERS: Final = 2000
 #: Messages of a history that are looked at; a client that sends a longer one keeps what it should not have to send.
 HISTORY_MESSAGES: Final = 200
 VISITORS: Final = frozenset({"user", "you"})
@@ -51,6 +53,13 @@ def _message(text: str) -> str:
     return _at_most(MESSAGE_CHARACTERS, clean_text(text))
 
 
+def _filter(text: str) -> str:
+    cleaned = clean_text(text)
+    if not cleaned:
+        raise ValueError("must not be empty; leave it out to let all pages through")
+    return _at_most(ADDRESS_CHARACTERS, cleaned)
+
+
 def _at_most(most: int, text: str) -> str:
     if len(text) > most:
         raise ValueError(f"must be at most {most:,} characters; it has {len(text):,}")
@@ -68,12 +77,24 @@ def _selected_text(value: Any) -> Any:
 
 
 class SelectedText(BaseModel):
-    """A selection as one of the front ends sends it; only `selectedText` is used."""
+    """A selection as one of the front ends sends it, and the page that it was made on."""
 
     selectedText: str | None = None
     source: Any = None
 
 
+class FiltersIn(BaseModel):
+    """Which pages an answer may be made from. A field that is left out lets all through."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: FilterText | None = Field(default=None, description="of the docs, as the site names it")
+    locale: FilterText | None = Field(default=None, description="the language, as the site names it")
+    path: FilterText | None = Field(default=None, description="what the pages' paths begin with: guide/")
+    page: FilterText | None = Field(default=None, description="one page, by its path or address")
+
+
+FilterText = Annotated[str, AfterValidator(_filter)]
 QuestionText = Annotated[str, AfterValidator(_question)]
 SelectionText = Annotated[str, AfterValidator(_selection)]
 ContextText = Annotated[
@@ -135,7 +156,10 @@ class ChatRequest(BaseModel):
     k: int = Field(default=5, ge=1, le=20)
     context_window: int | None = Field(default=None, ge=500, le=32_000, description="tokens")
     stream: bool | None = None
-    filters: dict[str, Any] | None = Field(default=None, description="accepted and not used")
+    filters: FiltersIn | None = None
+    page: str | None = Field(
+        default=None, max_length=ADDRESS_CHARACTERS, description="the page the visitor is on, by its path or address"
+    )
     api_key: SecretStr | None = Field(default=None, description="accepted and not used; send X-API-Key")
 
     @property
@@ -152,6 +176,16 @@ class ChatRequest(BaseModel):
     def speaks_query(self) -> bool:
         """Whether the client is one of those that send `query` and read {response} or NDJSON."""
         return self.query is not None and self.question is None and self.stream is None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _page_of_selection(cls, body: Any) -> Any:
+        """`context: {selectedText, source}` says where the visitor is as well."""
+        if not isinstance(body, dict) or body.get("page") is not None or not isinstance(body.get("context"), dict):
+            return body
+        source = body["context"].get("source")
+        source = source.get("url") if isinstance(source, dict) else source
+        return {**body, "page": source[:ADDRESS_CHARACTERS]} if isinstance(source, str) else body
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
@@ -188,4 +222,6 @@ def question_of(request: ChatRequest, remembered: Sequence[Turn], settings: Sett
         history=tuple(turns[-settings.max_context_messages :]) if settings.max_context_messages else (),
         k=request.k,
         context_window=request.context_window or settings.context_window,
+        filters=Filters(**request.filters.model_dump()) if request.filters else NO_FILTERS,
+        page=clean_text(request.page or ""),
     )

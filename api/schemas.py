@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.chat.events import Citation
+from api.chat.events import Citation, Support
 
 PATH_CHARACTERS: Final = 4096
 
@@ -43,6 +43,9 @@ class CitationOut(BaseModel):
     score: float
     relevance_score: float
     confidence: float
+    #: The passage's words that the claim rests on, and the address that lets a browser show them.
+    quote: str
+    quote_url: str
 
 
 def citation_out(citation: Citation) -> CitationOut:
@@ -52,7 +55,24 @@ def citation_out(citation: Citation) -> CitationOut:
         text=citation.text, text_snippet=citation.text, source=source, chapter=citation.chapter,
         section=citation.section, heading=citation.heading, page_title=citation.page_title, path=citation.path,
         url=citation.url, score=citation.score, relevance_score=citation.score, confidence=citation.score,
+        quote=citation.quote, quote_url=citation.quote_url or citation.url,
     )  # fmt: skip
+
+
+class ClaimOut(BaseModel):
+    """A sentence of the answer, held against the passages it names."""
+
+    text: str
+    support: Support
+    numbers: list[int]
+    missing: list[str]
+
+
+class UnknownNameOut(BaseModel):
+    """A name in the answer that stands nowhere in the docs."""
+
+    name: str
+    nearest: str
 
 
 class FinalAnswer(BaseModel):
@@ -69,6 +89,12 @@ class FinalAnswer(BaseModel):
     model: str
     no_results: bool
     finish_reason: str
+    sentences: list[ClaimOut]
+    grounded: float | None = Field(description="the part of the sentences that is supported, 0..1")
+    unknown_names: list[UnknownNameOut]
+    confidence: float | None = Field(description="how likely the docs answer the question, 0..1")
+    cached: bool
+    searched: str = Field(description='the standalone question that was searched for; "" if it is the one asked')
 
 
 class PlainSource(BaseModel):

@@ -1,29 +1,26 @@
-"""An answer on its way to a visitor: events become bytes of a dialect, one event a write, until a terminal one.
+"""An answer on its way to a visitor: its events are written in a dialect, one event a write, until a terminal one.
 
 A stream ends in exactly one of three ways: with the dialect's last event, with its error event, or because the visitor
-has left. In all of them the answer's generator is closed first, which is what cancels the request to the provider.
+has left. In all of them the answer's generator is closed first, which is what cancels the request to the provider;
+only an answer that its client means to come back for may go on without it for a while (`Keeper.outlives_its_reader`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import structlog
-from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api.chat.events import Cited, Delta, Event, Finished, Started
 from api.dependencies import Timings
-from api.errors import Failure, Restarting, failure_of
-from api.schemas import CitationOut, FinalAnswer, PlainSource, citation_out
+from api.dialects import Dialect
+from api.errors import Restarting, failure_of
+from api.middleware import cut_off
 from shared.errors import LecternError
 
 log = structlog.get_logger(__name__)
@@ -37,151 +34,57 @@ UNBUFFERED: Final[Mapping[str, str]] = {
 RESTARTING: Final = failure_of(Restarting("the server is restarting; ask again in a moment", retry_after=2))
 #: For a reader to take the last event of a process that is about to go.
 FAREWELL_SECONDS: Final = 1
-_MARKDOWN_LINK: Final = re.compile(r"\[(?P<text>(?:\\.|[^\\])*)\]\((?P<url>\S+)\)")
-_ESCAPED: Final = re.compile(r"\\([^\w\s])")
+#: Writes between two pauses in which others run. The server's send seldom waits: without a pause, an answer that is
+#: there all at once would keep everybody waiting and not notice that its visitor has left.
+WRITES_AT_A_TIME: Final = 8
 
 T = TypeVar("T")
 E = TypeVar("E")
-E_contra = TypeVar("E_contra", contravariant=True)
 Ending = Literal["finished", "left", "draining"]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an answer's frame repeats of its question."""
+class Keeper(Protocol):
+    """Is shown what an answer says, and may want it said to the end."""
 
-    query: str
-    session_id: str
-    request_id: str
-    #: time.perf_counter() when the question came in.
-    since: float = field(default_factory=time.perf_counter)
+    #: Whether the answer goes on when its reader has left.
+    outlives_its_reader: bool
 
-    @property
-    def seconds(self) -> float:
-        return round(time.perf_counter() - self.since, 3)
+    def add(self, write: bytes) -> None:
+        """Take note of an event."""
 
+    def close(self, *, whole: bool) -> None:
+        """There will be no more. `whole`: the last event was the answer's end."""
 
-class Dialect(Protocol[E_contra]):
-    """How one family of front ends wants its events."""
-
-    media_type: str
-    #: Sent while there is nothing to say; empty where clients would not understand it.
-    heartbeat: bytes
-
-    def encode(self, event: E_contra) -> Iterator[bytes]:
-        """The writes that an event makes: each is read whole or not at all."""
-        ...
-
-    def is_last(self, event: E_contra) -> bool:
-        """Whether nothing comes after this event."""
-        ...
-
-    def fail(self, failure: Failure) -> Iterator[bytes]:
-        """The writes that end a stream which cannot go on."""
-        ...
+    def adopt(self, work: asyncio.Task[None]) -> None:
+        """Look after an answer whose reader has left."""
 
 
-class ServerSentEvents:
-    """Unnamed events, `data: {json}`: start, chunk*, citation*, final, done; or error as the last."""
+class _NotKept:
+    outlives_its_reader = False
 
-    media_type = "text/event-stream"
-    heartbeat = b": ping\n\n"
+    def add(self, write: bytes) -> None:
+        return
 
-    def __init__(self, asked: Asked, *, send_final: bool) -> None:
-        self._asked = asked
-        self._send_final = send_final
-        self._has_text = False
+    def close(self, *, whole: bool) -> None:
+        return
 
-    def encode(self, event: Event) -> Iterator[bytes]:
-        match event:
-            case Started():
-                started = {"session_id": self._asked.session_id, "sources": event.sources}
-                yield _sse("start", **started, retrieved_docs=event.retrieved)
-            case Delta():
-                self._has_text = True
-                yield _sse("chunk", content=event.text)
-            case Cited():
-                yield _sse("citation", citation=citation_out(event.citation))
-            case Finished():
-                whole = final_answer(event, self._asked).model_dump()
-                if self._send_final:
-                    yield event_data(whole)
-                names = ("session_id", "response_time", "tokens_used", "sources", "no_results", "finish_reason")
-                yield event_data({"type": "done", **{name: whole[name] for name in names}})
-
-    def is_last(self, event: Event) -> bool:
-        return isinstance(event, Finished)
-
-    def fail(self, failure: Failure) -> Iterator[bytes]:
-        # Front ends that know no `error` event show this sentence; without it they would show nothing at all.
-        yield _sse("chunk", content=("\n\n" if self._has_text else "") + apology(failure))
-        facts = {"error": failure.message, "code": failure.code, "message": failure.message}
-        retry = {} if failure.retry_after is None else {"retry_after": failure.retry_after}
-        yield _sse("error", **facts, retryable=failure.retryable, **retry, request_id=self._asked.request_id)
+    def adopt(self, work: asyncio.Task[None]) -> None:
+        return
 
 
-class JsonLines:
-    """One JSON object a line: sources, chunk*; or error as the last. For clients that send `query`."""
-
-    media_type = "application/x-ndjson"
-    heartbeat = b""  # these clients parse every line
-
-    def encode(self, event: Event) -> Iterator[bytes]:
-        match event:
-            case Started():
-                yield _line({"type": "sources", "content": linked_pages(event.sources)})
-            case Delta():
-                yield _line({"type": "chunk", "content": event.text})
-            case Cited() | Finished():
-                return
-
-    def is_last(self, event: Event) -> bool:
-        return isinstance(event, Finished)
-
-    def fail(self, failure: Failure) -> Iterator[bytes]:
-        yield _line({"type": "error", "content": apology(failure)})
-
-
-def final_answer(event: Finished, asked: Asked) -> FinalAnswer:
-    """A whole answer with what the frame knows of its question."""
-    return FinalAnswer(
-        answer=event.answer,
-        sources=[citation_out(citation) for citation in event.sources],
-        session_id=asked.session_id,
-        query=asked.query,
-        response_time=asked.seconds,
-        tokens_used=event.tokens_used,
-        context_used=event.context_used,
-        model=event.model,
-        no_results=event.no_results,
-        finish_reason=event.finish_reason,
-    )
-
-
-def plain_sources(sources: list[CitationOut]) -> list[PlainSource]:
-    """One entry an address."""
-    return list({source.url: PlainSource(url=source.url, page_title=source.page_title) for source in sources}.values())
-
-
-def linked_pages(links: tuple[str, ...]) -> list[dict[str, str]]:
-    """Markdown links as {url, page_title}, one entry an address."""
-    matches = filter(None, map(_MARKDOWN_LINK.fullmatch, links))
-    titles = {match["url"]: _ESCAPED.sub(r"\1", match["text"]) for match in matches}
-    return [{"url": url, "page_title": title} for url, title in titles.items()]
-
-
-def apology(failure: Failure) -> str:
-    """What a visitor reads in place of the answer's end."""
-    if failure.retryable:
-        return "Sorry, I cannot answer just now. Please try again in a moment."
-    return "Sorry, something went wrong while I was answering."
+NOT_KEPT: Final = _NotKept()
 
 
 class AnswerStream(Response, Generic[E]):
     """Writes events while their reader listens and the process lives."""
 
     def __init__(
-        self, events: AsyncGenerator[E, None], dialect: Dialect[E], draining: asyncio.Event, timings: Timings
+        self,
+        events: AsyncGenerator[E, None],
+        dialect: Dialect[E],
+        draining: asyncio.Event,
+        timings: Timings,
+        keeper: Keeper = NOT_KEPT,
     ) -> None:
         super().__init__(media_type=dialect.media_type, headers=UNBUFFERED)
         del self.headers["content-length"]
@@ -189,49 +92,84 @@ class AnswerStream(Response, Generic[E]):
         self._dialect = dialect
         self._draining = draining
         self._timings = timings
+        self._keeper = keeper
         #: Set with the last event. Nothing is awaited between sending that and setting this.
         self._ended = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        line = _Line(send, self._timings.send)
+        line = _Line(send)
         writing = asyncio.create_task(self._write(line))
-        beating = asyncio.create_task(self._beat(line))
+        watching = asyncio.create_task(self._watch(line))
+        adopted = False
         try:
-            ending = await run_until_left(writing, receive, self._draining)
+            ending = await first_ending(writing, receive, self._draining, watching)
+            if ending != "finished" and self._keeper.outlives_its_reader and line.cut():
+                adopted = True
+                self._keeper.adopt(writing)
+            else:
+                await cancelled(writing)
             if ending == "left":
                 return
             if ending == "draining" and not self._ended:
-                line.patience = min(line.patience, FAREWELL_SECONDS)
-                await self._say(line, self._dialect.fail(RESTARTING))
-            await line.close()
-        except _SlowReader:
+                await self._farewell(send)
+            async with asyncio.timeout(self._timings.send):
+                await _Line(send).close()
+        except (_SlowReader, TimeoutError):
             log.info("stream.reader_too_slow", seconds=self._timings.send)
+            await cut_off(scope)
         finally:
-            await cancelled(beating)
+            await cancelled(watching, *(() if adopted else (writing,)))
 
     async def _write(self, line: _Line) -> None:
-        async with aclosing(self._events) as events:
-            try:
-                async for event in events:
-                    await self._say(line, self._dialect.encode(event))
-                    self._ended = self._dialect.is_last(event)
-            except _SlowReader:
-                raise
-            except Exception as error:  # noqa: BLE001 -- the stream's edge: whatever it was, the reader is told
-                note_failure(error)
-                await self._say(line, self._dialect.fail(failure_of(error)))
-                self._ended = True
+        """Every event as it comes, and how it ends if that is not well."""
+        try:
+            if self._dialect.heartbeat:
+                await line.write(self._dialect.heartbeat)  # proxies that wait for a first byte pass the head on
+            async with aclosing(self._events) as events:
+                try:
+                    async for event in events:
+                        await self._say(line, event)
+                except Exception as error:  # noqa: BLE001 -- the stream's edge: whatever it was, the reader is told
+                    note_failure(error)
+                    for data in self._dialect.fail(failure_of(error)):
+                        self._keeper.add(data)
+                        await line.write(data)
+                    self._ended = True
+        finally:
+            self._keeper.close(whole=self._ended)
 
-    async def _say(self, line: _Line, writes: Iterator[bytes]) -> None:
-        for data in writes:
+    async def _say(self, line: _Line, event: E) -> None:
+        for data in self._dialect.encode(event):
+            self._keeper.add(data)
             await line.write(data)
+        self._ended = self._dialect.is_last(event)
 
-    async def _beat(self, line: _Line) -> None:
-        while self._dialect.heartbeat:
-            await asyncio.sleep(max(0.0, line.last + self._timings.heartbeat - time.monotonic()))
-            if time.monotonic() >= line.last + self._timings.heartbeat:
-                await line.write(self._dialect.heartbeat)
+    async def _watch(self, line: _Line) -> None:
+        """Break silences. Raises _SlowReader once a write takes too long: one watch costs less than a timer a write."""
+        patience, beat = self._timings.send, self._timings.heartbeat
+        pause = min(beat, patience)
+        while True:
+            await asyncio.sleep(pause)
+            since = time.monotonic() - line.begun
+            if line.is_busy:
+                if since >= patience:
+                    raise _SlowReader
+                pause = patience - since
+            elif not self._dialect.heartbeat:
+                pause = patience
+            else:
+                if since >= beat:
+                    async with asyncio.timeout(patience):
+                        await line.write(self._dialect.heartbeat)
+                    since = 0
+                pause = min(beat - since, patience)
+
+    async def _farewell(self, send: Send) -> None:
+        """Tell the reader that the process is about to go."""
+        async with asyncio.timeout(min(self._timings.send, FAREWELL_SECONDS)):
+            for data in self._dialect.fail(RESTARTING):
+                await _Line(send).write(data)
 
 
 class _SlowReader(Exception):
@@ -239,32 +177,62 @@ class _SlowReader(Exception):
 
 
 class _Line:
-    """The way to the visitor: one write at a time, none of them for ever."""
+    """The way to the visitor: one write at a time."""
 
-    def __init__(self, send: Send, patience: float) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        #: Seconds a write may take.
-        self.patience = patience
         self._lock = asyncio.Lock()
-        #: time.monotonic() of the last write.
-        self.last = time.monotonic()
+        self._writes = 0
+        #: time.monotonic() when the last write began.
+        self.begun = time.monotonic()
+        #: Whether that is not over yet.
+        self.is_busy = False
 
     async def write(self, data: bytes) -> None:
-        # The server's send seldom waits; without a pause a quick answer would not notice that its visitor left.
-        await asyncio.sleep(0)
+        self._writes += 1
+        if not self._writes % WRITES_AT_A_TIME:
+            await asyncio.sleep(0)
         await self._deliver({"type": "http.response.body", "body": data, "more_body": True})
 
     async def close(self) -> None:
         await self._deliver({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def cut(self) -> bool:
+        """Let further writes go nowhere. False if one is under way that may never end."""
+        self._send = _nowhere
+        return not self.is_busy
+
     async def _deliver(self, message: Message) -> None:
         async with self._lock:
-            try:
-                async with asyncio.timeout(self.patience):
-                    await self._send(message)
-            except TimeoutError:
-                raise _SlowReader from None
-            self.last = time.monotonic()
+            self.begun = time.monotonic()
+            self.is_busy = True
+            await self._send(message)
+            self.is_busy = False
+
+
+async def _nowhere(_: Message) -> None:
+    return
+
+
+async def first_ending(
+    work: asyncio.Task[Any], receive: Receive, draining: asyncio.Event, *watching: asyncio.Task[None]
+) -> Ending:
+    """What comes first: `work` is finished, its visitor has left, or the process is to stop. Stops nothing by itself.
+
+    Raises what finished work, or one who watches, has raised.
+    """
+    leaving = asyncio.create_task(_disconnected(receive))
+    stopping = asyncio.create_task(draining.wait())
+    try:
+        done, _ = await asyncio.wait({work, leaving, stopping, *watching}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (work, *watching):
+            if task in done:
+                task.result()
+        if work in done:
+            return "finished"
+        return "left" if leaving in done else "draining"
+    finally:
+        await cancelled(leaving, stopping)
 
 
 async def run_until_left(work: asyncio.Task[T], receive: Receive, draining: asyncio.Event) -> Ending:
@@ -272,16 +240,10 @@ async def run_until_left(work: asyncio.Task[T], receive: Receive, draining: asyn
 
     Raises what finished work has raised.
     """
-    leaving = asyncio.create_task(_disconnected(receive))
-    stopping = asyncio.create_task(draining.wait())
     try:
-        await asyncio.wait({work, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            work.result()
-            return "finished"
-        return "left" if leaving.done() else "draining"
+        return await first_ending(work, receive, draining)
     finally:
-        await cancelled(work, leaving, stopping)
+        await cancelled(work)
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
@@ -302,25 +264,3 @@ def note_failure(error: Exception) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _sse(kind: str, **fields: Any) -> bytes:
-    return event_data({"type": kind, **fields})
-
-
-def event_data(fields: dict[str, Any]) -> bytes:
-    # JSON holds no raw line end, so nothing that is said can pass for an event of its own.
-    return b"data: " + _json(fields) + b"\n\n"
-
-
-def _line(fields: dict[str, Any]) -> bytes:
-    return _json(fields) + b"\n"
-
-
-def _json(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
-    return text.encode("utf-8", "replace")
-
-
-def _plain(value: BaseModel) -> dict[str, Any]:
-    return value.model_dump()

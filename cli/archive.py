@@ -5,17 +5,17 @@ An archive is as large as the index; through the API it would compete with visit
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from cli.errors import OK, BadInput, CommandError, Unreachable
+from cli.files import STANDARD, written_whole
 from cli.output import amount, complain, duration, say
 from embedded.home import Home, find_running
 from embedded.ports import LOOPBACK, is_loopback
@@ -27,8 +27,6 @@ from shared.models import Release
 from shared.services import open_services
 from shared.settings import Settings, load_settings
 
-#: In place of a file: standard output, or standard input.
-STANDARD: Final = "-"
 #: Between two lines about how far it is.
 REPORT_SECONDS: Final = 5.0
 
@@ -109,26 +107,10 @@ class Progress:
 
 @contextmanager
 def _target(file: str, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """The file to write: there at its end, whole, or not at all."""
-    if file == STANDARD:
-        if sys.stdout.isatty():
-            raise BadInput("an archive is not for a terminal; name a file, or send it on: lectern export - > FILE")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = Path(file)
-    if path.exists() and not overwrite:
-        raise BadInput(f"{file} is there already; name another file, or replace it with --force")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-    finally:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+    if file == STANDARD and sys.stdout.isatty():
+        raise BadInput("an archive is not for a terminal; name a file, or send it on: lectern export - > FILE")
+    with written_whole(file, overwrite=overwrite) as stream:
+        yield stream
 
 
 @contextmanager

@@ -47,11 +47,24 @@ class Api:
             response = await self._client.get(path, params=query, headers=self._headers(admin))
         return self._accepted(response)
 
-    async def post(self, path: str, body: Mapping[str, Any], *, admin: bool = False) -> Any:
-        """The JSON that `path` answers with to a JSON body."""
-        with self._explained():
-            response = await self._client.post(path, json=body, headers=self._headers(admin))
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, admin: bool = False, seconds: float = READ_SECONDS
+    ) -> Any:
+        """The JSON that `path` answers with to a JSON body, which may take so many seconds."""
+        patience = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        with self._explained(seconds):
+            response = await self._client.post(path, json=body, headers=self._headers(admin), timeout=patience)
         return self._accepted(response)
+
+    async def lines(self, path: str, *, admin: bool = False, **query: str | int) -> AsyncGenerator[str, None]:
+        """The lines that `path` answers with, as they come."""
+        with self._explained():
+            async with self._client.stream("GET", path, params=query, headers=self._headers(admin)) as response:
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    self._accepted(response)
+                async for line in response.aiter_lines():
+                    yield line
 
     async def health(self) -> Mapping[str, Any]:
         """The health report, also when it says that something is down (status 503)."""
@@ -104,15 +117,16 @@ class Api:
             return body
         raise _refusal(response, self.target)
 
-    def _explained(self) -> _Explained:
-        return _Explained(self.target)
+    def _explained(self, seconds: float = READ_SECONDS) -> _Explained:
+        return _Explained(self.target, seconds)
 
 
 class _Explained:
     """Turns a connection's failures into one line that names the address and says what to do."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, seconds: float) -> None:
         self._target = target
+        self._seconds = seconds
 
     def __enter__(self) -> None:
         return None
@@ -124,7 +138,7 @@ class _Explained:
                 "start Lectern with `lectern up`, or give its address with --api"
             ) from error
         if isinstance(error, httpx.TimeoutException):
-            raise Unreachable(f"{self._target.url} did not answer within {READ_SECONDS} seconds") from error
+            raise Unreachable(f"{self._target.url} did not answer within {self._seconds:g} seconds") from error
         if isinstance(error, httpx.TransportError):
             raise Unreachable(f"the connection to {self._target.url} broke off; try again") from error
 

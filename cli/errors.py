@@ -15,6 +15,8 @@ BAD_INPUT: Final = 2
 UNREACHABLE: Final = 3
 #: The question was answered with "the docs do not say", or a search found no passage.
 NOTHING_FOUND: Final = 4
+#: An evaluation has a measure under the bar that it was given.
+BELOW: Final = 5
 #: As shells report a program that Ctrl-C ended.
 INTERRUPTED: Final = 130
 

@@ -14,7 +14,9 @@ import typer
 from cli import ask as asking
 from cli import control as controlling
 from cli import doctor as doctoring
+from cli import evaluate as evaluating
 from cli import ingest as ingesting
+from cli import questions as questioning
 from cli import releases as releasing
 from cli import status as statuses
 from cli import up as starting
@@ -31,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # help and usage errors as plain lines: they are read in logs and pipes too
     pretty_exceptions_enable=False,
     help="Ask a documentation site questions, and keep its index up to date.",
-    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 nothing answers there, 4 nothing found.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad input, 3 nothing answers there, 4 nothing found, 5 under the bar.",
 )
 
 HomeOption = Annotated[
@@ -182,6 +184,62 @@ def search(
 ) -> None:
     """Show the passages that a question would be answered from. Exit code 4 if there are none."""
     _with_api(api, home, lambda client: asking.search(client, words, passages, as_json=as_json))
+
+
+@app.command("eval")
+def eval_(
+    *,
+    file: Annotated[Path, typer.Argument(help="A golden.yaml, or a folder of questions in BEIR's layout.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=20, help="Passages to look at for each question.")] = 10,
+    no_answers: Annotated[bool, typer.Option("--no-answers", help="Only search; faster, and asks no model.")] = False,
+    release: Annotated[int | None, typer.Option(min=1, help="A kept release; else the live one.")] = None,
+    against: Annotated[int | None, typer.Option(min=1, help="Another release to compare with.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting to try; may be repeated.")
+    ] = None,
+    against_settings: Annotated[
+        list[str] | None,
+        typer.Option("--against-set", metavar="NAME=VALUE", help="The same for what is compared with."),
+    ] = None,
+    fail_under: Annotated[
+        str, typer.Option(metavar="BARS", help="Such as ndcg@10=.8,refusal_recall=.9; exit code 5 if one is missed.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="File for everything that came of each question, as JSON.")] = None,
+    write_pages: Annotated[
+        Path | None, typer.Option(help="Only make Markdown pages of a folder's corpus.jsonl, in this new folder.")
+    ] = None,
+    as_json: JsonOption = False,
+    api: ApiOption = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Measure the answers by questions whose answers are known."""
+    if write_pages:
+        pages = write_pages
+        _run(lambda: asyncio.to_thread(evaluating.make_pages, file, pages))
+    options = evaluating.Options(
+        file=file, k=k, answers=not no_answers, release=release, against=against, settings=settings or (),
+        against_settings=against_settings or (), fail_under=fail_under, out=out, as_json=as_json,
+    )  # fmt: skip
+    _with_api(api, home, lambda client: evaluating.evaluate(client, options))
+
+
+@app.command()
+def questions(
+    *,
+    since: Annotated[str | None, typer.Option(help="7d, 24h, 30m or a date; else all that are kept.")] = None,
+    refused: Annotated[bool, typer.Option("--refused", help="Only those that the docs did not answer.")] = False,
+    last: Annotated[int, typer.Option("-n", "--last", min=1, max=1000, help="Questions to show.")] = 20,
+    jsonl: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write all of them there, one a line; - is standard output.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    as_json: JsonOption = False,
+    api: ApiOption = None,
+    home: HomeOption = HOME,
+) -> None:
+    """Show what visitors have asked, or write it to a file."""
+    wanted = questioning.Wanted(since, refused, last, jsonl, overwrite=force, as_json=as_json)
+    _with_api(api, home, lambda client: questioning.questions(client, wanted))
 
 
 @app.command()

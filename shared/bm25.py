@@ -17,13 +17,26 @@ AVERAGE_TERMS: Final = 100
 #: Languages that are written without spaces, which only this tokenizer can cut into words.
 UNSPACED_LANGUAGES: Final = frozenset({"chinese", "japanese"})
 
-#: Names that the tokenizer takes apart into next to nothing: `--no-cache` (no is a stop word), `C++`, `C#`.
-#: Both begin with the sign, for which a text is searched far faster than for a letter, and look back from there.
-_FLAG: Final = re.compile(r"-(?<![\w-]-)-?[A-Za-z]\w*(?:-\w+)*")
-_SIGN: Final = re.compile(r"(?:\+\+(?<=[A-Za-z]\+\+)|#(?<=[A-Za-z]#))(?!\w)")
-#: The letters that end where the sign begins, no more of them than a name has.
-_NAME: Final = re.compile(r"(?<!\w)[A-Za-z]{1,64}\Z")
-_SIGNS: Final = {"++": "plusplus", "#": "sharp"}
+#: Raised whenever the same text would get other terms than before: every passage is then written anew.
+TERMS_VERSION: Final = 2
+
+#: Names that the tokenizer takes apart into next to nothing, or into words that stand everywhere. Each pattern begins
+#: with a sign, for which a text is searched far faster than for a letter, and looks back from there.
+#: `--no-cache`, `-v`, `$HOME`, `@scope/pkg`, `.env`, `/etc/hosts`: the sign makes the name.
+_SIGNED: Final = re.compile(r"([-$@./])(?<![\w$@./:<)\]-].)-?\{?([A-Za-z_]\w*(?:[-/]\w+)*)")
+_SPELT: Final = {"-": "dash", "$": "dollar", "@": "at", ".": "dot", "/": "slash"}
+#: `Class.method`, `Node.js`, `3.11`, `std::vec`, `host:80`, `page#part`, `it->next`: the sign makes two names one.
+#: `C++`, `C#`: the sign ends a name.
+_JOINT: Final = re.compile(
+    r"[.:#>+](?:(?=\w)(?:(?<=\w[.:#])|(?<=\w::)|(?<=\w->))|(?!\w)(?:(?<=[A-Za-z]\+\+)|(?<=[A-Za-z]#)))"
+)
+_ENDINGS: Final = {"+": "plusplus", "#": "sharp"}
+#: Addresses are found by their words: joined, they would be most of what a list of links is found by.
+_ADDRESS: Final = re.compile(r"://\S+")
+#: What stands right after a sign or, read backwards, right before it: no more of it than a name has.
+_NAME: Final = re.compile(r"\w{1,64}(?!\w)")
+#: What is left out where names are spelt in letters.
+_BETWEEN: Final = str.maketrans("", "", "-_/")
 
 
 class Bm25Encoder:
@@ -59,9 +72,22 @@ class Bm25Encoder:
 
 def _with_names(text: str) -> str:
     """The text, followed by the names that would not survive the tokenizer, spelt in letters."""
-    names = [flag.replace("-", "") for flag in _FLAG.findall(text)]
-    for sign in _SIGN.finditer(text):
-        name = _NAME.search(text, max(0, sign.start() - 64), sign.start())
-        if name is not None:
-            names.append(name[0] + _SIGNS[sign[0]])
-    return f"{text}\n{' '.join(names)}" if names else text
+    searched = _ADDRESS.sub("", text) if "://" in text else text
+    names: list[str] = []
+    for sign, name in dict.fromkeys(_SIGNED.findall(searched)):
+        joined = name.translate(_BETWEEN)
+        names.append(_SPELT[sign] + joined)
+        if "-" in name:
+            names.append(joined)
+    for joint in _JOINT.finditer(searched):
+        before, after = _name_before(searched, joint.start()), _NAME.match(searched, joint.end())
+        if before:
+            names.append((before + (after[0] if after else _ENDINGS.get(joint[0], ""))).translate(_BETWEEN))
+    return f"{text}\n{' '.join(dict.fromkeys(names)).lower()}" if names else text
+
+
+def _name_before(text: str, end: int) -> str:
+    """The name that ends at a sign of one character or two; "" if it is too long for one."""
+    backwards = text[max(0, end - 66) : end][::-1].lstrip("+:-")
+    found = _NAME.match(backwards)
+    return found[0][::-1] if found else ""

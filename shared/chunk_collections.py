@@ -18,9 +18,12 @@ from shared.schema import SCHEMA, SCHEMA_KEY, is_ours, records_name
 DENSE: Final = "dense"
 SPARSE: Final = "bm25"
 #: What is filtered on, hence indexed. Without an index a filter reads every payload.
-INDEXES: Final[Mapping[str, q.PayloadSchemaType]] = {
+INDEXES: Final[Mapping[str, q.PayloadSchemaType | q.KeywordIndexParams]] = {
     "record": q.PayloadSchemaType.KEYWORD,
-    "path": q.PayloadSchemaType.KEYWORD,
+    "path": q.KeywordIndexParams(type=q.KeywordIndexType.KEYWORD, prefix=True),
+    "url": q.PayloadSchemaType.KEYWORD,
+    "version": q.PayloadSchemaType.KEYWORD,
+    "locale": q.PayloadSchemaType.KEYWORD,
     "text_hash": q.PayloadSchemaType.KEYWORD,
     "since": q.PayloadSchemaType.INTEGER,
     "until": q.PayloadSchemaType.INTEGER,
@@ -60,7 +63,7 @@ class ChunkCollections:
                 await self._create(name, spec)
             indexed = (await self._client.get_collection(name)).payload_schema
             for field, schema in INDEXES.items():
-                if field not in indexed:  # for making one that is there is a write all the same
+                if not _serves(indexed.get(field), schema):  # making one that is there is a write all the same
                     await self._client.create_payload_index(name, field, field_schema=schema)
         return name
 
@@ -119,3 +122,10 @@ class ChunkCollections:
         """Raise DependencyDown unless Qdrant answers."""
         with qdrant_errors():
             await self._client.get_collections()
+
+
+def _serves(index: q.PayloadIndexInfo | None, schema: q.PayloadSchemaType | q.KeywordIndexParams) -> bool:
+    """Whether the index that a field has is the wanted one: earlier versions made paths one without prefixes."""
+    if index is None or isinstance(schema, q.PayloadSchemaType):
+        return index is not None
+    return isinstance(index.params, q.KeywordIndexParams) and index.params.prefix == schema.prefix

@@ -29,7 +29,7 @@ LecternError
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class LecternError(Exception):
@@ -142,6 +142,8 @@ class ProviderError(LecternError):
 
     code = "MODEL_ERROR"
     status = 502
+    #: What has to change before asking again makes sense; "" where nobody can say, or where time alone may do.
+    blames: Literal["", "request", "model", "account"] = ""
 
 
 class EmbeddingRejected(ProviderError):

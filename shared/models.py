@@ -125,7 +125,7 @@ class StoredChunk:
 
     id: str
     chunk: Chunk
-    #: SHA-256 over everything that is shown of the chunk; equal digests need no write.
+    #: SHA-256 over everything that is shown of the chunk and how its words are read; equal digests need no write.
     digest: str
     #: SHA-256 of the embedded text; equal hashes need no embedding.
     text_hash: str
@@ -165,6 +165,8 @@ class Passage:
     cosine: float | None = None
     #: BM25 score; None if the sparse side did not return it.
     bm25: float | None = None
+    #: Ids of chunks whose text was joined to this one's.
+    joined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

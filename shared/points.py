@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from shared.bm25 import TERMS_VERSION
 from shared.models import Chunk, Page, Part, SparseVector, StoredChunk, StoredPage, Vectors
 
 #: Namespace of every id made here, so that the same content has the same id on every machine.
@@ -27,8 +28,8 @@ class ChunkPoint:
 
 
 def digest_of(chunk: Chunk) -> str:
-    """SHA-256 over everything that is shown of a chunk."""
-    return _sha256(*(f"{name}={value!r}" for name, value in _fields(chunk).items()))
+    """SHA-256 over everything that is shown of a chunk, and over what decides by which words it is found."""
+    return _sha256(f"terms={TERMS_VERSION}", *(f"{name}={value!r}" for name, value in _fields(chunk).items()))
 
 
 def text_hash_of(chunk: Chunk) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from shared.errors import ProviderError, ProviderLimited, ProviderUnavailable
@@ -19,6 +19,8 @@ DETAIL_LENGTH: Final = 200
 PASSING: Final = frozenset({408, 409})
 #: Statuses that blame what was sent; 413 and 422 are how some servers say that there is too much of it.
 REJECTING: Final = frozenset({400, 413, 422})
+#: Statuses that would meet any other model of the same account as well: the key, the bill, the quota.
+ACCOUNT: Final = frozenset({401, 402, 429})
 #: `code` or `type` of a 429 that waiting does not help.
 USED_UP: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 
@@ -32,7 +34,7 @@ ADVICE: Final = {
     ),
     404: (
         "does not know the model {provider.model}",
-        "; check {provider.model_variable} and OPENAI_BASE_URL",
+        "; check {provider.model_variable} and {provider.url_variable}",
     ),
     429: (
         "says that the account's quota is used up",
@@ -40,7 +42,7 @@ ADVICE: Final = {
     ),
 }
 REJECTED: Final = ("does not accept what was sent", "")
-REDIRECTED: Final = ("sends requests on to another address", "; check OPENAI_BASE_URL")
+REDIRECTED: Final = ("sends requests on to another address", "; check {provider.url_variable}")
 OTHER_ADVICE: Final = ("refuses the request", "")
 
 #: A 429 for one request that is over a limit of tokens a minute by itself: no wait makes it smaller.
@@ -59,6 +61,7 @@ class Provider:
     key: str = field(repr=False)
     key_variable: str = "OPENAI_API_KEY"
     model_variable: str = "EMBEDDING_MODEL"
+    url_variable: str = "OPENAI_BASE_URL"
 
     @property
     def host(self) -> str:
@@ -79,15 +82,19 @@ def refusal(status: int, body: object, headers: Mapping[str, str], provider: Pro
     """The exception for an answer that is not 2xx. `body` is decoded JSON or text, as the SDK leaves it."""
     detail = describe(body, provider.key)
     used_up = status == 429 and not detail.codes.isdisjoint(USED_UP)
+    blames: Literal["request", "model", "account"] = "account" if status in ACCOUNT or status < 400 else "model"
     if rejects(status, detail):
         fault, advice = REJECTED
+        blames = "request"
     elif not used_up and (status == 429 or status in PASSING or status >= 500):
         return _passing(status, detail, headers, provider)
     elif 300 <= status < 400:
         fault, advice = REDIRECTED
     else:
         fault, advice = ADVICE.get(status, OTHER_ADVICE)
-    return ProviderError(_sentence(fault, status, detail, provider) + advice.format(provider=provider))
+    error = ProviderError(_sentence(fault, status, detail, provider) + advice.format(provider=provider))
+    error.blames = blames
+    return error
 
 
 def rejects(status: int, detail: Detail) -> bool:

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     gemini_api_key: SecretStr | None = Field(default=None, validation_alias="GEMINI_API_KEY")
+    chat_base_url: str | None = Field(default=None, validation_alias="CHAT_BASE_URL")
+    chat_api_key: SecretStr | None = Field(default=None, validation_alias="CHAT_API_KEY")
+    fallback_model: str | None = Field(default=None, validation_alias="FALLBACK_MODEL")
     openai_chat_model: str | None = Field(
         default=None, validation_alias=_names("CHAT_MODEL", "OPENAI_MODEL", "OPENAI_CHAT_MODEL")
     )
@@ -181,7 +184,17 @@ class Settings(BaseSettings):
         validation_alias=_names("CONTEXT_WINDOW_SIZE", "CONTEXT_WINDOW"),
     )  # fmt: skip
     send_final: bool = Field(default=True, validation_alias="SEND_FINAL_EVENT")
-    min_score: float = Field(default=0.25, ge=-1, le=1, validation_alias="MIN_SCORE", description="cosine")
+    min_score: float | None = Field(default=None, ge=-1, le=1, validation_alias="MIN_SCORE", description="cosine")
+    answer_cache_minutes: int = Field(default=60, ge=0, le=10_080, validation_alias="ANSWER_CACHE_MINUTES")
+
+    # Questions
+    question_log_days: int = Field(default=30, ge=0, le=3650, validation_alias="QUESTION_LOG_DAYS")
+    chat_price_input: float | None = Field(
+        default=None, ge=0, validation_alias="CHAT_PRICE_INPUT", description="US dollars a million tokens"
+    )
+    chat_price_output: float | None = Field(
+        default=None, ge=0, validation_alias="CHAT_PRICE_OUTPUT", description="US dollars a million tokens"
+    )
 
     # Releases
     ingest_on_start: bool = Field(default=False, validation_alias="INGEST_ON_START")
@@ -228,7 +241,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("qdrant_url", "openai_base_url", "site_url")
+    @field_validator("qdrant_url", "openai_base_url", "chat_base_url", "site_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
         if value is None:
@@ -355,6 +368,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 "GEMINI_API_KEY: is missing while MODEL_PROVIDER=gemini, for example GEMINI_API_KEY=AIza..."
             )
+        if self.chat_base_url and not self.openai_chat_model:
+            raise ValueError("CHAT_MODEL: is missing while CHAT_BASE_URL is set, for example CHAT_MODEL=llama3.2")
+        if self.chat_api_key and not self.chat_base_url:
+            raise ValueError(
+                "CHAT_API_KEY: is of no use without CHAT_BASE_URL; set both, or OPENAI_API_KEY or GEMINI_API_KEY alone"
+            )
         return self
 
     @property
@@ -388,8 +407,15 @@ class Settings(BaseSettings):
         return "gemini" if self.gemini_api_key else "local"
 
     @property
+    def asks_apart(self) -> bool:
+        """Whether answers come from a server of their own; MODEL_PROVIDER=local lets nothing out."""
+        return bool(self.chat_base_url) and self.model_provider != "local"
+
+    @property
     def chat_model(self) -> str | None:
         """The chat model's name; None means the extractive answerer."""
+        if self.asks_apart:
+            return self.openai_chat_model
         if self.provider == "local":
             return None
         if self.provider == "gemini":
@@ -445,6 +471,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "ADMIN_API_KEY": "at least 16 characters, such as the output of: openssl rand -hex 32",
     "ALLOWED_ORIGINS": "https://docs.example.org,http://localhost:3000",
     "API_PORT": "7860",
+    "CHAT_BASE_URL": "http://localhost:11434/v1",
     "CHUNK_OVERLAP": "100",
     "CHUNK_SIZE": "600",
     "CONTENT_FORMATS": "pdf,html",

@@ -14,13 +14,12 @@ from uuid import UUID
 from pydantic_core import to_json
 from qdrant_client import models as q
 
-from shared.chunk_collections import DENSE, SPARSE, ChunkCollections
-from shared.models import FOREVER, PageFacts, Passage, SparseVector, StoredChunk, StoredPage, Vector, Vectors
+from shared.chunk_collections import DENSE, SPARSE
+from shared.chunk_search import ChunkSearch, visible_at
+from shared.models import FOREVER, PageFacts, SparseVector, StoredChunk, StoredPage, Vectors
 from shared.points import ChunkPoint, chunk_of, chunk_payload, page_of, page_payload
 from shared.qdrant_errors import qdrant_errors, waiting_visitor
 
-#: Candidates that each side brings to the fusion; more changes no top ten on the sets measured.
-CANDIDATES: Final = 50
 #: Points a write: about 1 MB of JSON at 384 dimensions and three windows.
 WRITE_BATCH: Final = 100
 #: Points a scroll request reads.
@@ -31,13 +30,15 @@ PAGE_BATCH: Final = 20
 MATCH_BATCH: Final = 500
 #: Points a scroll request reads with their vectors: each takes some tens of kilobytes here.
 FULL_BATCH: Final = 100
+#: Places of the index from which a sample is read: a chunk's neighbours by id have no more in common than any others.
+SAMPLE_RUNS: Final = 4
 #: What is read of a page where its passages are not needed.
 PAGE_FACTS: Final = ["path", "title", "url", "revision"]
 Record = Literal["chunk", "page"]
 T = TypeVar("T")
 
 
-class VectorStore(ChunkCollections):
+class VectorStore(ChunkSearch):
     """Reads and writes chunks and pages. Every method raises DependencyDown if Qdrant does not answer."""
 
     # Reading at a release
@@ -79,47 +80,40 @@ class VectorStore(ChunkCollections):
             found += [_chunk(record) async for record in self._scroll(collection, condition)]
         return found
 
+    async def sample(self, collection: str, release: int, size: int) -> list[StoredChunk]:
+        """At most `size` chunks of a release, the same ones each time. Ids are hashes, so that chunks which follow
+        each other by id are from anywhere in the docs: reads no more than it returns."""
+        starts = range(0, 2**128, 2**128 // SAMPLE_RUNS)
+        found: dict[str, StoredChunk] = {}
+        for start in starts:
+            with qdrant_errors():
+                records, _ = await self._client.scroll(
+                    collection, scroll_filter=_visible("chunk", release), limit=-(-size // SAMPLE_RUNS),
+                    offset=str(UUID(int=start)), with_payload=True, with_vectors=False,
+                )  # fmt: skip
+            found |= {str(record.id): _chunk(record) for record in records}
+        return list(found.values())[:size]
+
     async def count(self, collection: str, record: Record, release: int) -> int:
         """Exactly how many chunks or pages a reader of the release can see."""
         with qdrant_errors():
             result = await self._client.count(collection, count_filter=_visible(record, release), exact=True)
         return result.count
 
-    async def search(
-        self, collection: str, release: int, dense: Vector | None, sparse: SparseVector, limit: int
-    ) -> list[Passage]:
-        """The best chunks of a release for a question, by distribution-based fusion of both sides' scores.
-
-        The raw cosine and BM25 score come back beside the fused rank, because a fused score says nothing of how
-        good a passage is. Without a dense vector (no embedding to be had) the words alone decide.
-        """
-        # Pages have no vectors, so that nothing has to tell them from chunks here.
-        visible = q.Filter(must=_at(release, release))
-        keywords = q.SparseVector(indices=sparse.indices, values=sparse.values)
-        if dense is None:
-            async with waiting_visitor():
-                found = await self._client.query_points(
-                    collection, query=keywords, using=SPARSE, query_filter=visible, limit=limit, with_payload=True
-                )
-            return [Passage(_chunk(point), point.score, None, point.score) for point in found.points]
-        row: Any = [dense] if await self._is_windowed(collection) else dense
-        sides = [
-            q.Prefetch(query=row, using=DENSE, filter=visible, limit=CANDIDATES),
-            q.Prefetch(query=keywords, using=SPARSE, filter=visible, limit=CANDIDATES),
-        ]
-        requests = [
-            q.QueryRequest(prefetch=sides, query=q.FusionQuery(fusion=q.Fusion.DBSF), limit=limit, with_payload=True),
-            q.QueryRequest(query=row, using=DENSE, filter=visible, limit=CANDIDATES),
-            q.QueryRequest(query=keywords, using=SPARSE, filter=visible, limit=CANDIDATES),
-        ]
+    async def sees_all(self, collection: str, release: int, chunk_ids: Sequence[str]) -> bool:
+        """Whether a reader of the release sees every one of these chunks."""
+        condition = q.Filter(must=[*visible_at(release, release), q.HasIdCondition(has_id=_ids(chunk_ids))])
         async with waiting_visitor():
-            fused, by_meaning, by_words = await self._client.query_batch_points(collection, requests)
-        cosine = {str(point.id): point.score for point in by_meaning.points}
-        bm25 = {str(point.id): point.score for point in by_words.points}
-        return [
-            Passage(_chunk(point), point.score, cosine.get(str(point.id)), bm25.get(str(point.id)))
-            for point in fused.points
-        ]
+            result = await self._client.count(collection, count_filter=condition, exact=True)
+        return result.count == len(set(chunk_ids))
+
+    async def pages_known_as(
+        self, collection: str, release: int, paths: Sequence[str], urls: Sequence[str]
+    ) -> list[PageFacts]:
+        """The pages of a release that have one of these paths or addresses."""
+        known = q.Filter(should=[_any("path", paths), _any("url", urls)])
+        condition = q.Filter(must=[_equal("record", "page"), *visible_at(release, release), known])
+        return [_facts(record) async for record in self._scroll(collection, condition, payload=PAGE_FACTS)]
 
     # Reading several releases at once
 
@@ -302,14 +296,7 @@ def _visible(record: Record, release: int, *more: q.FieldCondition) -> q.Filter:
 
 def _seen(record: Record, oldest: int, newest: int, *more: q.FieldCondition) -> q.Filter:
     """What a reader of any of these releases sees: releases are numbered without a gap."""
-    return q.Filter(must=[_equal("record", record), *_at(oldest, newest), *more])
-
-
-def _at(oldest: int, newest: int) -> list[q.Condition]:
-    return [
-        q.FieldCondition(key="since", range=q.Range(lte=newest)),
-        q.FieldCondition(key="until", range=q.Range(gt=oldest)),
-    ]
+    return q.Filter(must=[_equal("record", record), *visible_at(oldest, newest), *more])
 
 
 def _chunk_point(point: ChunkPoint, windowed: bool) -> dict[str, Any]:
@@ -323,7 +310,7 @@ def _page_point(stored: StoredPage) -> dict[str, Any]:
     return {"id": stored.id, "vector": {}, "payload": page_payload(stored)}
 
 
-def _chunk(record: q.Record | q.ScoredPoint) -> StoredChunk:
+def _chunk(record: q.Record) -> StoredChunk:
     return chunk_of(str(record.id), record.payload or {})
 
 

@@ -35,11 +35,12 @@ OpenServices = Callable[..., AbstractAsyncContextManager[Services]]
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_the_machine() -> Iterator[None]:
-    """The owner's environment decides nothing in a test."""
+    """The owner's environment decides nothing in a test; answers are kept only where a test asks for it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in Settings.model_fields:
             for variable in variables_of(name):
                 patch.delenv(variable, raising=False)
+        patch.setenv("ANSWER_CACHE_MINUTES", "0")
         yield
 
 

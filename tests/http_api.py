@@ -18,11 +18,12 @@ import uvicorn
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from api.chat.cache import Answerer
 from api.chat.events import Citation, Cited, Delta, Event, Finished, Question, Started
 from api.chat.model import ChatModel, Ending
-from api.chat.prompt import Prompt
-from api.dependencies import Answerer, Timings
-from api.main import create_app
+from api.chat.prompt import Message, Prompt
+from api.dependencies import Timings
+from api.main import OpenModel, OpenServices, create_app
 from shared.embedding_batches import BatchLimits
 from shared.embeddings import EmbeddedPart, EmbeddingBatch
 from shared.models import Vector
@@ -90,6 +91,9 @@ class NoModel:
     def stream(self, prompt: Prompt, services: Services) -> AsyncGenerator[str | Ending, None]:
         raise AssertionError("a scripted answer asks no model")
 
+    async def complete(self, messages: Sequence[Message], most_tokens: int, seconds: float) -> str | None:
+        return None
+
     async def close(self) -> None:
         return None
 
@@ -143,13 +147,20 @@ class Client(httpx.Client):
 
 
 @contextmanager
-def serving(settings: Settings, answer: Answerer | None = None, timings: Timings | None = None) -> Iterator[Client]:
+def serving(
+    settings: Settings,
+    answer: Answerer | None = None,
+    timings: Timings | None = None,
+    *,
+    open_model: OpenModel = lambda _: NoModel(),
+    open_services: OpenServices = open_services_without_model,
+) -> Iterator[Client]:
     """Run the application on a free port. Yields a client for it."""
     app = create_app(
         settings,
         answer=answer or good_answer(),
-        open_model=lambda _: NoModel(),
-        open_services=open_services_without_model,
+        open_model=open_model,
+        open_services=open_services,
         timings=timings,
     )
     config = uvicorn.Config(
@@ -182,10 +193,16 @@ def ask(client: Client, body: Any = None, **headers: str) -> httpx.Response:
 
 def events_of(response: httpx.Response) -> list[dict[str, Any]]:
     """The events of a whole stream, by the rules for SSE."""
+    return [event for _, event in events_with_ids(response)]
+
+
+def events_with_ids(response: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+    """The events of a whole stream, each with its id; "" where it has none."""
     assert response.headers["content-type"].startswith("text/event-stream"), response.text
-    blocks = [block for block in response.text.split("\n\n") if block and not block.startswith(":")]
-    assert all(block.startswith("data: ") and "\n" not in block for block in blocks)
-    return [json.loads(block.removeprefix("data: ")) for block in blocks]
+    blocks = [block.split("\n") for block in response.text.split("\n\n") if block and not block.startswith(":")]
+    assert all(block[-1].startswith("data: ") for block in blocks)
+    assert all(line.startswith("id: ") for block in blocks for line in block[:-1])
+    return [("".join(block[:-1]).removeprefix("id: "), json.loads(block[-1][6:])) for block in blocks]
 
 
 def types_of(response: httpx.Response) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from api.chat.overlap import terms_of
 from shared.bm25 import Bm25Encoder
 from shared.chunk_collections import CollectionSpec
+from shared.chunk_search import ANYWHERE, Query, Where
 from shared.embedding_batches import BatchLimits
 from shared.embeddings import EmbeddedPart, EmbeddingBatch
 from shared.errors import LecternError
@@ -64,6 +65,7 @@ class FakeStore:
         self.found = found
         self.model = model
         self.vectors: list[Vector | None] = []
+        self.scopes: list[Where] = []
 
     async def spec_of(self, name: str) -> CollectionSpec:
         return CollectionSpec(self.model, 3, window=None)
@@ -76,6 +78,22 @@ class FakeStore:
         for query, passages in self.found.items():
             if words == terms_of(query, BM25):
                 return passages[:limit]
+        return []
+
+    async def search_all(
+        self, collection: str, release: int, queries: Sequence[Query], limit: int, where: Where = ANYWHERE
+    ) -> list[list[Passage]]:
+        self.scopes.append(where)
+        return [await self.search(collection, release, query.dense, query.sparse, limit) for query in queries]
+
+    async def holding(
+        self, collection: str, release: int, names: Sequence[SparseVector], each: int
+    ) -> list[StoredChunk]:
+        return []
+
+    async def chunks_under(
+        self, collection: str, release: int, places: Sequence[tuple[str, str]]
+    ) -> list[list[StoredChunk]]:
         return []
 
 

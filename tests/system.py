@@ -23,6 +23,7 @@ from shared.settings import Settings, variables_of
 #: Long enough for a machine that runs other tests beside; a healthy start takes a few seconds.
 START_SECONDS = 90
 JOB_SECONDS = 120
+NO_CACHE = {"ANSWER_CACHE_MINUTES": "0"}
 TERMINAL = ("completed", "failed", "cancelled")
 
 
@@ -156,9 +157,12 @@ def _is(key: str, value: str) -> q.FieldCondition:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without any setting of the machine's owner, and with `extra`."""
+    """This process's environment without any setting of the machine's owner, and with `extra`.
+
+    Answers are made anew, unless `extra` says otherwise.
+    """
     ours = {variable for name in Settings.model_fields for variable in variables_of(name)}
-    return {**{name: value for name, value in os.environ.items() if name not in ours}, **extra}
+    return {**{name: value for name, value in os.environ.items() if name not in ours}, **NO_CACHE, **extra}
 
 
 def until(condition: Any, seconds: float, every: float = 0.1) -> None:

@@ -32,6 +32,7 @@ LIBRARIES = {
         (
             "shared/vector_store.py",
             "shared/chunk_collections.py",
+            "shared/chunk_search.py",
             "shared/releases.py",
             "shared/schema.py",
             "shared/qdrant_errors.py",
@@ -40,7 +41,9 @@ LIBRARIES = {
         ),
         (),
     ),
-    "openai": (("shared/embeddings.py", "shared/services.py", "api/chat/model.py"), ()),
+    "openai": (("shared/embeddings.py", "shared/services.py"), ()),
+    # What carries the tokens of a chat model: `api/chat/openai_model.py` says why it is not the SDK.
+    "aiohttp": (("api/chat/openai_model.py", "api/chat/transport.py"), ()),
 }
 
 #: The one file that looks at the environment.
@@ -167,6 +170,8 @@ def test_requirements_are_hashed_and_name_no_host() -> None:
         ("worker/ingestion/pipeline.py", "from celery import Task"),
         ("api/routes/chat.py", "from qdrant_client import models"),
         ("worker/ingestion/embed.py", "import openai"),
+        ("api/chat/model.py", "from openai import AsyncOpenAI"),
+        ("api/chat/answer.py", "import aiohttp"),
         ("cli/main.py", "import os\nprint(os.environ['HOME'])"),
         ("cli/main.py", "import os as system\nsystem.getenv('HOME')"),
         ("shared/logging.py", "from os import environ"),
@@ -180,7 +185,8 @@ def test_a_violation_is_caught(path: str, source: str) -> None:
     ("path", "source"),
     [
         ("api/main.py", "from fastapi import FastAPI\nfrom shared.settings import Settings"),
-        ("api/chat/model.py", "from openai import AsyncOpenAI"),
+        ("shared/embeddings.py", "from openai import AsyncOpenAI"),
+        ("api/chat/openai_model.py", "import aiohttp"),
         ("api/chats/main.py", "import fastapi"),
         ("worker/tasks.py", "from celery import Celery\nfrom worker.ingestion import pipeline"),
         ("worker/ingestion/plan.py", "from . import diff\nfrom .. import tasks"),

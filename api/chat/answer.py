@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
-from api.chat.citations import CitationWriter, Written, link_to
-from api.chat.events import Cited, Delta, Event, Finished, Question, Started
-from api.chat.judge import fits, near
-from api.chat.markdown import escape_link_text
-from api.chat.model import ChatModel, Ending
+from api.chat.answer_writer import AnswerWriter
+from api.chat.citations import Written, link_to
+from api.chat.events import Cited, Delta, Event, Finished, Found, Question, Started
+from api.chat.identifiers import remark_on, unknown_names
+from api.chat.judge import Verdict, judge
+from api.chat.leaks import without_leaks
+from api.chat.model import ChatModel, Ending, ExtractiveModel
 from api.chat.prompt import Prompt, build_prompt
-from api.chat.retrieve import find
-from shared.models import Passage
+from api.chat.readings import question_back
+from api.chat.refusal import note_on_missing, refuse
+from api.chat.retrieve import Findings, find
+from api.chat.rewrite import standalone
+from api.chat.small_talk import reply_to_small_talk
+from shared.models import Passage, Release
 from shared.services import Services
 from shared.tokens import count_tokens
 
-#: Headings named where nothing fits.
-NEAREST: Final = 3
-#: Characters of a question that are repeated to its asker.
-REPEATED: Final = 80
-
-GREETING: Final = "Hello! Ask me anything about these docs, and I will answer with links to the sections I used."
-THANKS: Final = "You are welcome! Ask away if there is anything else you would like to know about these docs."
 NOTHING_INDEXED: Final = "Nothing has been indexed yet, so there is nothing to answer from. Please come back later."
 STOPPED: Final = "The model's provider has stopped this answer."
-_NOT_WORDS: Final = re.compile(r"[\W_]+")
-_GREETINGS: Final = re.compile(
-    r"(?:hi+|hello|hey+|yo|sup|greetings|good (?:morning|afternoon|evening|day)|(?:as)?salam(?:u? ?(?:o )?al[ai]+kum)?"
-    r"|hola|hallo|bonjour)(?: there| all| everyone)?",
-    re.IGNORECASE,
-)
-_THANKS: Final = re.compile(
-    r"(?:thanks?|thank you|thx|ty|cheers)(?: (?:a lot|so much|very much|again))?", re.IGNORECASE
-)
 
 
 async def answer(question: Question, services: Services, model: ChatModel) -> AsyncGenerator[Event, None]:
@@ -43,34 +33,53 @@ async def answer(question: Question, services: Services, model: ChatModel) -> As
 
     Closing the generator stops the model at once.
     """
-    small_talk = reply_to_small_talk(question.text)
-    release = None if small_talk else await services.releases.live()
+    small_talk = reply_to_small_talk(question.text, amid=bool(question.history or question.selection))
+    release = None if small_talk else question.release or await services.releases.live()
     if release is None:
         yield Started((), 0)
         for event in _canned(small_talk or NOTHING_INDEXED, model, no_results=small_talk is None):
             yield event
         return
-    findings = await find(question, release, services)
-    if not fits(findings, services.settings.min_score):
-        yield Started((), len(findings.passages))
-        nearest = near(question.text, findings.judged, services)
-        for event in _canned(nothing_fits(question.text, nearest), model, no_results=True):
+    searched = await standalone(question, services, model)
+    looked_for = replace(question, text=searched, history=()) if searched else question
+    findings = await find(looked_for, release, services)
+    verdict = await judge(looked_for, findings, release, services)
+    if not verdict.answerable:
+        yield _started((), findings, release)
+        refused = refuse(question.text, verdict)
+        for event in _canned(refused, model, no_results=True, searched=searched, confidence=verdict.confidence):
             yield event
         return
-    yield Started(tuple(link_to(passage) for passage in findings.passages), len(findings.passages))
-    prompt = build_prompt(question, findings.passages, services.settings.max_answer_tokens)
-    async with aclosing(_streamed(prompt, services, model)) as events:
+    yield _started(findings.passages, findings, release)
+    prompt = build_prompt(
+        question,
+        findings.passages,
+        services.settings.max_answer_tokens,
+        missing=verdict.missing,
+        doubtful=verdict.doubtful,
+    )
+    async with aclosing(_streamed(prompt, release, services, model, verdict=verdict, searched=searched)) as events:
         async for event in events:
             yield event
 
 
-async def _streamed(prompt: Prompt, services: Services, model: ChatModel) -> AsyncGenerator[Event, None]:
+def _started(shown: Sequence[Passage], findings: Findings, release: Release) -> Started:
+    found = (
+        Found(passage.chunk.id, passage.chunk.chunk.url, passage.score, passage.cosine, passage.joined)
+        for passage in findings.passages
+    )
+    return Started(tuple(map(link_to, shown)), len(findings.passages), release.number, tuple(found))
+
+
+async def _streamed(
+    prompt: Prompt, release: Release, services: Services, model: ChatModel, *, verdict: Verdict, searched: str
+) -> AsyncGenerator[Event, None]:
     """The model's words, their marks made into links, and what it all came to."""
-    writer = CitationWriter(prompt.passages)
+    writer = AnswerWriter(prompt.passages, services.bm25, mends=model.name != ExtractiveModel.name)
     heard: list[str] = []
     said: list[str] = []
     ending = Ending("stop")
-    async with aclosing(model.stream(prompt, services)) as parts:
+    async with aclosing(without_leaks(model.stream(prompt, services), prompt)) as parts:
         async for part in parts:
             if isinstance(part, Ending):
                 ending = part
@@ -83,12 +92,22 @@ async def _streamed(prompt: Prompt, services: Services, model: ChatModel) -> Asy
     if not said and ending.finish_reason == "content_filter":
         for event in _events(Written(STOPPED), said):
             yield event
+    unknown = await unknown_names("".join(heard), prompt.passages, release, services)
+    remarks = (
+        remark_on(unknown),
+        note_on_missing(verdict),
+        question_back(prompt.question.text, prompt.passages, writer.cited),
+    )
+    for event in _events(Written("".join(remarks)), said):
+        yield event
     prompt_tokens = prompt.tokens if ending.prompt_tokens is None else ending.prompt_tokens
     answer_tokens = count_tokens("".join(heard)) if ending.answer_tokens is None else ending.answer_tokens
     yield Finished(
-        answer="".join(said), sources=tuple(writer.cited), model=model.name,
+        answer="".join(said), sources=tuple(writer.cited), model=ending.model or model.name,
         tokens_used=prompt_tokens + answer_tokens, context_used=prompt.context_tokens,
-        no_results=False, finish_reason=ending.finish_reason,
+        no_results=False, finish_reason=ending.finish_reason, searched=searched, confidence=verdict.confidence,
+        prompt_tokens=prompt_tokens, answer_tokens=answer_tokens,
+        claims=tuple(writer.claims), grounded=writer.grounded, unknown_names=unknown,
     )  # fmt: skip
 
 
@@ -100,28 +119,11 @@ def _events(written: Written, said: list[str]) -> Iterator[Event]:
     yield from map(Cited, written.cited)
 
 
-def _canned(text: str, model: ChatModel, *, no_results: bool) -> Iterator[Event]:
+def _canned(
+    text: str, model: ChatModel, *, no_results: bool, searched: str = "", confidence: float | None = None
+) -> Iterator[Event]:
     yield Delta(text)
     yield Finished(
         answer=text, sources=(), model=model.name, tokens_used=0, context_used=0,
-        no_results=no_results, finish_reason="stop",
+        no_results=no_results, finish_reason="stop", searched=searched, confidence=confidence,
     )  # fmt: skip
-
-
-def reply_to_small_talk(text: str) -> str | None:
-    """What to say to a greeting or to thanks; None for anything that wants an answer from the docs."""
-    said = " ".join(_NOT_WORDS.sub(" ", text).split())
-    if _THANKS.fullmatch(said):
-        return THANKS
-    return GREETING if _GREETINGS.fullmatch(said) or (text.isascii() and len(text) <= 2) else None
-
-
-def nothing_fits(question: str, passages: Sequence[Passage]) -> str:
-    """What was looked for, in the visitor's words, and the headings of passages that came near, if any did."""
-    short = question if len(question) <= REPEATED else question[:REPEATED].rstrip() + "..."
-    text = f'I could not find anything in these docs that answers "{escape_link_text(short)}".'
-    nearest = list(dict.fromkeys(map(link_to, passages)))[:NEAREST]
-    if nearest:
-        text += f" The nearest {'sections are' if len(nearest) > 1 else 'section is'} {', '.join(nearest)}."
-    writer = CitationWriter(passages)
-    return writer.feed(text).text + writer.finish().text

@@ -9,8 +9,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from api.chat.events import Citation
+from api.chat.evidence import Evidence
 from api.chat.markdown import is_plain_target, link, plain_target
 from api.chat.places import Place, place_of, places_of
+from api.chat.quotes import LONGEST_QUOTE, Unit, fragment_link
 from api.chat.safe_markdown import SafeMarkdown
 from shared.models import Passage
 
@@ -41,14 +43,16 @@ class Written:
 class CitationWriter:
     """Feed it a model's words as they come, and send on what it returns."""
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
-        """`passages` in the order of their numbers, from 1."""
+    def __init__(self, passages: Sequence[Passage], evidence: Evidence | None = None) -> None:
+        """`passages` in the order of their numbers, from 1; `evidence` of the same, where citations shall quote."""
         #: Headings named so far, in the order of their first mention.
         self.cited: list[Citation] = []
         self._passages = dict(enumerate(passages, 1))
         places = [(n, place) for n, passage in self._passages.items() for place in places_of(passage.chunk.chunk)]
         self._places = {plain_target(place.url): (number, place) for number, place in reversed(places)}
         self._site = tuple({origin for _, place in places if (origin := _origin(place.url))})
+        self._named: set[tuple[int, str]] = set()
+        self._evidence = evidence
         self._text = SafeMarkdown(self)
 
     def feed(self, delta: str) -> Written:
@@ -59,43 +63,55 @@ class CitationWriter:
         """What was held back until the end was known."""
         return self._advance("", final=True)
 
+    def pieces(self, delta: str, final: bool = False) -> list[str]:
+        """The text of `feed` and `finish`, with what is no prose apart, as `Whole`."""
+        return self._text.pieces(delta, final)
+
     def _advance(self, delta: str, final: bool) -> Written:
         known = len(self.cited)
-        text = self._text.feed(delta, final)
+        text = "".join(self.pieces(delta, final))
         return Written(text, tuple(self.cited[known:]))
 
-    def mark(self, content: str, claim: str) -> list[str] | None:
-        """The links that `[content]` stands for, each to the heading that the claim is from; numbers that name no
-        passage are left out."""
+    def mark(self, content: str, claim: str) -> list[tuple[int, str]] | None:
+        """The numbers that `[content]` stands for, each with a link to the heading that the claim is from; those that
+        name no passage are left out."""
         if not _MARK.fullmatch(content.strip()):
             return None
-        links: list[str] = []
-        for number in _numbers(content):
-            passage = self._passages.get(number)
-            if passage is not None:
-                place = place_of(passage.chunk.chunk, claim)
-                self._cite(number, place)
-                links.append(link_to(passage, place))
-        return links
+        return [(number, self.link(number, claim)) for number in _numbers(content) if number in self._passages]
 
-    def allows(self, target: str) -> bool:
+    def link(self, number: int, claim: str) -> str:
+        """A link to what a passage says about the claim, which counts as cited from now on."""
+        passage = self._passages[number]
+        place = place_of(passage.chunk.chunk, claim)
+        self._cite(number, place, claim)
+        return link_to(passage, place)
+
+    def number_at(self, target: str) -> int | None:
+        """The number of the passage that stands at an address, if one of those shown does."""
+        known = self._places.get(target)
+        return known[0] if known else None
+
+    def allows(self, target: str, claim: str) -> bool:
         """Whether an address belongs to the site: a passage's own, under the same origin, or relative to it."""
         known = self._places.get(target)
         if known is not None:
-            self._cite(*known)
+            self._cite(*known, claim)
             return True
         if not is_plain_target(target):
             return False
         on_site = target.startswith("#") or (target[0] == "/" and not target.startswith("//"))
         return on_site or target.startswith(self._site)
 
-    def _cite(self, number: int, place: Place) -> None:
-        cited = citation(number, self._passages[number], place)
-        if cited not in self.cited:
-            self.cited.append(cited)
+    def _cite(self, number: int, place: Place, claim: str) -> None:
+        if (number, place.url) not in self._named:
+            self._named.add((number, place.url))
+            self.cited.append(citation(number, self._passages[number], place, self._quote(number, place, claim)))
+
+    def _quote(self, number: int, place: Place, claim: str) -> Unit | None:
+        return self._evidence.quote(number, place.url, claim) if self._evidence else None
 
 
-def citation(number: int, passage: Passage, place: Place | None = None) -> Citation:
+def citation(number: int, passage: Passage, place: Place | None = None, quote: Unit | None = None) -> Citation:
     """What a visitor is shown of a passage that the answer names; of one of its headings, if several were joined."""
     chunk = passage.chunk.chunk
     place = place or places_of(chunk)[0]
@@ -108,6 +124,8 @@ def citation(number: int, passage: Passage, place: Place | None = None) -> Citat
         chapter=chunk.page_title, section=section_of(passage, place), heading=place.heading,
         page_title=chunk.page_title, path=chunk.path, url=place.url,
         score=min(max(passage.cosine or 0.0, 0.0), 1.0),
+        quote=quote.text[:LONGEST_QUOTE] if quote else "",
+        quote_url=fragment_link(place.url, quote) if quote else place.url,
     )  # fmt: skip
 
 

@@ -1,53 +1,144 @@
-"""Decides whether what was found can answer the question at all.
+"""Decides whether what was found can answer the question, how sure that is, and what of the question is missing.
 
-Neither side can be trusted alone: what cosine a good passage has differs from corpus to corpus, and a question's words
-stand in many passages that do not answer it. Their mix separates questions about the docs from others on every set
-that was tried; a right topic with a wrong detail it cannot tell, which is left to whoever answers.
+Refusing and doubting are two decisions. A question is refused if the release does not speak of its subject, which its
+scores tell reliably. Where the subject is right and a detail is wrong they tell much less, so such a question is
+answered from the closest passage, with the doubt said.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from api.chat.overlap import share, terms_of, topic_of, weigh
+from api.chat.calibration import Calibration, calibrations
+from api.chat.events import Question
+from api.chat.features import AskedWord, asked_words, features, unheld
+from api.chat.overlap import Terms, share, terms_of, topic_of, weigh
 from api.chat.retrieve import Findings
-from shared.models import Passage
+from api.chat.scores import confidence_of, subject_score
+from shared.models import Passage, Release
 from shared.services import Services
 
-#: What a passage that holds all of the question's words is worth, in cosine. So a passage needs `min_score` if it holds
-#: every word, and this much more if it holds none. With 0.25 + 0.22, measured on three sets: 0 to 4% of their questions
-#: refused, 95 to 98% of questions about other things.
-ALL_WORDS: Final = 0.22
-#: What a place (page and headings) that holds all of them is worth on top, as is asked under "Get started" how to get
-#: started: so much less cosine will do, which short headings over commands and tables seldom have.
-ALL_NAMED: Final = 0.1
-#: A passage with so large a part of the question's words is worth naming where nothing fits.
+#: An answer that is less likely right than wrong is given with the doubt said. On three sets of questions, this is so
+#: for 4 to 18% of those that their passages answer, and for a third to a half of near-misses.
+DOUBTFUL: Final = 0.5
+#: How sure to be where the visitor has shown the passage that is asked about.
+SHOWN: Final = 0.9
+#: A passage with so large a part of the question's words, or so close in meaning, is worth naming where nothing fits.
 NEAR: Final = 0.5
-#: Without vectors to compare: the part of the question's words that one passage must hold.
-WORDS_ALONE: Final = 0.5
+NEAR_MEANING: Final = 0.3
+#: Words that are looked up in the whole release before it is said that nothing mentions them.
+LOOKED_UP: Final = 4
+#: A part of a question is left open if no passage holds more of its words, while one holds so much of another part.
+NOTHING_HELD: Final = 0.2
+HELD: Final = 0.6
+#: Questions in one, and words of each: with fewer it is no question of its own.
+LEAST_PARTS: Final = 2
+LEAST_WORDS: Final = 2
+
+#: Between two questions in one.
+_PARTS: Final = re.compile(
+    r"(?:\?\s+(?:and\s+|or\s+)?|[,;]?\s+(?:and|or|plus)\s+)"
+    r"(?=(?:also\s+)?(?:who|what|when|where|why|how|which|can|could|does|do|is|are|should)\b)",
+    re.IGNORECASE,
+)
 
 
-def fits(findings: Findings, min_score: float) -> bool:
-    """Whether to answer from these passages. `min_score`: the lowest cosine of a passage that answers a question."""
-    if not findings.passages:
-        return False
-    if findings.selected:  # the visitor has shown us the passage
-        return True
-    if findings.cosine is None:
-        return findings.coverage >= WORDS_ALONE
-    named = ALL_NAMED * findings.named
-    least = min_score - named
-    return findings.cosine >= least and findings.cosine + ALL_WORDS * findings.coverage >= least + ALL_WORDS
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be said to a question."""
+
+    #: False: the docs do not speak of it, and no model is asked.
+    answerable: bool
+    #: How likely it is that the passages answer it, 0..1.
+    confidence: float
+    #: Names, numbers and rare words of the question that stand nowhere in the release, as the visitor wrote them.
+    missing: tuple[str, ...] = ()
+    #: Parts of a question that asks several things which no passage speaks of, as the visitor wrote them.
+    uncovered: tuple[str, ...] = ()
+    #: Passages near a question that is refused, best first; often there is none.
+    nearest: tuple[Passage, ...] = ()
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether an answer needs a word of caution."""
+        return self.answerable and self.confidence < DOUBTFUL
 
 
-def near(question: str, passages: Sequence[Passage], services: Services) -> list[Passage]:
+async def judge(question: Question, findings: Findings, release: Release, services: Services) -> Verdict:
+    """Whether to answer `question` from what was found for it. Raises DependencyDown if the index does not answer."""
+    passages = findings.judged or findings.passages
+    if not passages:
+        return Verdict(answerable=False, confidence=0.0, missing=await _unknown(question.text, (), release, services))
+    calibration = calibrations(services).of(release)
+    text = findings.asked or question.text
+    fits, confidence = weigh_up(text, findings, calibration, services)
+    if not fits and not findings.selected:
+        near_ones = near(text, passages, calibration, services)
+        missing = await _unknown(text, passages, release, services)
+        # Below every answer that is given, and among refusals still in order.
+        return Verdict(answerable=False, confidence=DOUBTFUL * confidence, missing=missing, nearest=tuple(near_ones))
+    missing = await _unknown(text, passages, release, services, named=True)
+    return Verdict(
+        answerable=True,
+        confidence=max(confidence, SHOWN) if findings.selected else confidence,
+        missing=missing,
+        uncovered=tuple(uncovered_parts(text, passages, services)),
+    )
+
+
+def weigh_up(text: str, findings: Findings, calibration: Calibration, services: Services) -> tuple[bool, float]:
+    """Whether the release speaks of what is asked, and how likely it is that the passages answer it."""
+    cosine, floor = findings.cosine, services.settings.min_score
+    meaning = None if cosine is None else calibration.meaning(cosine)
+    found = features(text, findings.judged or findings.passages, meaning, services.bm25)
+    too_far = floor is not None and cosine is not None and cosine < floor
+    fits = not too_far and subject_score(found) >= calibration.least
+    return fits, confidence_of(found, calibration.least)
+
+
+def near(text: str, passages: Sequence[Passage], calibration: Calibration, services: Services) -> list[Passage]:
     """The passages that have something to do with a question which they do not answer; often there is none."""
     texts = [terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages]
-    weights = weigh(topic_of(question, services.bm25), texts)
-    least = services.settings.min_score
+    weights = weigh(topic_of(text, services.bm25), texts)
     return [
         passage
-        for passage, text in zip(passages, texts, strict=True)
-        if share(weights, text) >= NEAR or (passage.cosine is not None and passage.cosine >= least)
+        for passage, held in zip(passages, texts, strict=True)
+        if share(weights, held) >= NEAR
+        or (passage.cosine is not None and calibration.meaning(passage.cosine) >= NEAR_MEANING)
     ]
+
+
+def uncovered_parts(text: str, passages: Sequence[Passage], services: Services) -> list[str]:
+    """Of a question that asks several things, those that no passage speaks of, if one does of the others."""
+    parts = [part.strip() for part in _PARTS.split(text) if part and part.strip()]
+    if len(parts) < LEAST_PARTS:
+        return []
+    texts = [terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages]
+    held = {part: _held(asked_words(part, services.bm25), texts) for part in parts}
+    known = any(share is not None and share >= HELD for share in held.values())
+    return [part for part, share in held.items() if known and share is not None and share <= NOTHING_HELD]
+
+
+def _held(words: Sequence[AskedWord], texts: Sequence[Terms]) -> float | None:
+    """The largest part of these words that one text holds; None if they are too few to be a question."""
+    if len(words) < LEAST_WORDS:
+        return None
+    return max((1 - len(unheld(words, [text])) / len(words) for text in texts), default=0.0)
+
+
+async def _unknown(
+    text: str, passages: Sequence[Passage], release: Release, services: Services, *, named: bool = False
+) -> tuple[str, ...]:
+    """The question's words that stand nowhere in the release; of names and numbers alone, if `named`."""
+    texts = [terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages]
+    absent = unheld(asked_words(text, services.bm25), texts)
+    words = list(dict.fromkeys(word.text for word in absent if word.named or not named))[:LOOKED_UP]
+    if not words:
+        return ()
+    keywords = [services.bm25.encode_query(word) for word in words]
+    holding = await services.store.holding(release.collection, release.number, keywords, 1)
+    known = frozenset[int]().union(*(terms_of(chunk.chunk.embedded_text, services.bm25) for chunk in holding))
+    return tuple(word for word, terms in zip(words, keywords, strict=True) if known.isdisjoint(terms.indices))

@@ -61,6 +61,31 @@ class Bracket:
     end: int
 
 
+class Whole(str):
+    """A piece of what is written that is no prose: no sentence begins or ends within it."""
+
+    __slots__ = ("kind", "numbers", "target")
+
+    #: A code span, a link, marks, or of a code block its opening line, its lines and its closing one.
+    kind: Literal["code", "link", "mark", "opening", "line", "closing"]
+    #: The passages that marks name.
+    numbers: tuple[int, ...]
+    #: The address that a link leads to.
+    target: str
+
+    @classmethod
+    def of(
+        cls,
+        text: str,
+        kind: Literal["code", "link", "mark", "opening", "line", "closing"],
+        numbers: tuple[int, ...] = (),
+        target: str = "",
+    ) -> Whole:
+        whole = cls(text)
+        whole.kind, whole.numbers, whole.target = kind, numbers, target
+        return whole
+
+
 def read_bracket(text: str, start: int, final: bool) -> Bracket | Wait | None:
     """The bracket that opens at `start`. Brackets that nest, span lines or never close are none."""
     position = start + 1

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from textwrap import dedent, indent
 from typing import Final, Literal
 
 from api.chat.markdown import without_links
+from api.chat.sentences import CODE_SPAN, split_sentences
 
 #: Characters up to which a list, a table or a code block is quoted whole.
 WHOLE: Final = 900
+#: ... and steps, which are a numbered list.
+WHOLE_STEPS: Final = 2500
 #: A list item with fewer words than this beside its links is a signpost: without the links nothing is left of it.
 WORDS_BESIDE_LINKS: Final = 2
 
@@ -19,11 +23,13 @@ Kind = Literal["sentence", "list", "code", "table"]
 _FENCE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})")
 _HEADING: Final = re.compile(r"\s*#{1,6}\s+(.*?)[ \t]*#*\s*(?:\{#[^{}]*\}\s*)?$")
 _ITEM: Final = re.compile(r"[ \t]{0,3}(?:[-*+]|\d{1,9}[.)])[ \t]+\S")
+_STEP: Final = re.compile(r"^[ \t]{0,3}\d{1,9}[.)][ \t]+\S", re.MULTILINE)
 #: Headings, the frames of admonitions and tabs, rules, and what MDX imports: scaffolding, not text.
 _SCAFFOLDING: Final = re.compile(
     r"\s*(?:#{1,6}\s|:{3,}|/{3,}|!{3}\s|={3,}|-{3,}\s*$|\*{3,}\s*$|(?:import|export)\s.*(?:from\s|[;=])|</?[A-Za-z][^>]*>\s*$|<!--.*-->\s*$|\{/\*.*\*/\}\s*$)"
 )
-_CODE: Final = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+#: A path or a name alone: what is left of a file that is included elsewhere, or of a reference to code.
+_BARE_PATH: Final = re.compile(r"`?[\w./:-]*[./:]\w[\w./:-]*`?")
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>")
 _UNESCAPED_BRACKET: Final = re.compile(r"(?<!\\)\[")
 #: Holds a code span's place; a character that no text has.
@@ -31,13 +37,6 @@ _STAND_IN: Final = "\ue000"
 _REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
 _LINKED: Final = re.compile(r"!?\[[^\[\]\n]*\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]\n]*\])|<?https?://\S+")
 _WORD: Final = re.compile(r"[^\W_]{2,}|[\u3040-\u30ff\u3400-\u9fff]")
-_SENTENCE_END: Final = re.compile(
-    r"(?<=[.!?\u2026])[\"')\]*_\u201d\u2019]*\s+(?=[\"'(\[\\*_\u201c\u2018`]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f])|(?<=[\u3002\uff01\uff1f])\s*"
-)
-#: Words whose full stop ends no sentence.
-_ABBREVIATED: Final = re.compile(
-    r"(?:\b(?:[A-Z]|St|Mr|Mrs|Ms|Dr|Prof|vs|etc|No|Nr|Fig|cf|ca|approx|e\.g|i\.e|z\.B)\.)$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,18 @@ class Piece:
     heading: str = ""
     #: The first sentence of its paragraph: what stands before it is another thought.
     opens: bool = False
+    #: What has to stand above a part of a list or table: the sentence that announces it, the table's header.
+    above: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The text with what has to stand above it."""
+        return self.above + self.text
+
+    @property
+    def ordered(self) -> bool:
+        """Whether these are steps."""
+        return self.kind == "list" and _STEP.search(self.text) is not None
 
 
 def split_pieces(text: str) -> list[Piece]:
@@ -58,44 +69,45 @@ def split_pieces(text: str) -> list[Piece]:
     it where that is nothing but links."""
     pieces: list[Piece] = []
     heading = ""
-    for kind, block in _blocks(text):
+    for kind, block in blocks_of(text):
         if kind == "heading":
             heading = quotable(block)
             continue
         if kind == "sentence":
-            sentences = split_sentences(quotable(" ".join(block.split())))
+            sentences = [_unbolded(sentence) for sentence in split_sentences(quotable(" ".join(block.split())))]
             pieces += [Piece(kind, sentence, heading, place == 0) for place, sentence in enumerate(sentences)]
             continue
         announced = bool(pieces) and pieces[-1].text.endswith(":") and pieces[-1].heading == heading
+        if announced and pieces[-1].kind == "list" and kind == "code":
+            pieces[-1] = replace(pieces[-1], text=f"{pieces[-1].text}\n\n{_shortened(block)}")
+            continue
         lead = pieces.pop().text + "\n\n" if announced and pieces[-1].kind == "sentence" else ""
-        for part in _parts(kind, block):
-            pieces.append(Piece(kind, lead + (part if kind == "code" else quotable(part)), heading))
-            lead = ""
-    return [piece for piece in pieces if piece.text.strip()]
+        parts = list(_parts(kind, block))
+        if kind != "code":
+            parts = [(quotable(above), quotable(part)) for above, part in parts]
+        if len(parts) == 1:
+            pieces += [Piece(kind, lead + above + part, heading) for above, part in parts]
+        else:
+            pieces += [Piece(kind, part, heading, above=lead + above) for above, part in parts]
+    return [piece for piece in pieces if piece.text.strip() and not _BARE_PATH.fullmatch(piece.text)]
 
 
-def split_sentences(paragraph: str) -> list[str]:
-    """Sentences of one line of text. Full stops in code and after abbreviations end none."""
-    masked = _CODE.sub(lambda found: "x" * len(found.group()), paragraph)
-    sentences: list[str] = []
-    start = 0
-    for end in _SENTENCE_END.finditer(masked):
-        if not _ABBREVIATED.search(masked, start, end.start()):
-            sentences.append(paragraph[start : end.end()].strip())
-            start = end.end()
-    return [sentence for sentence in (*sentences, paragraph[start:].strip()) if sentence]
+def _unbolded(sentence: str) -> str:
+    """The sentence without the half of a pair of signs whose other half stands in another sentence."""
+    prose = CODE_SPAN.sub("", sentence)
+    return sentence.replace("**", "") if prose.count("**") % 2 and prose == sentence else sentence
 
 
 def quotable(text: str) -> str:
     """Prose without links, images and tags, which mean something only where it stood; code stays as it is."""
     text = text.replace(_STAND_IN, "")
-    code = [found.group() for found in _CODE.finditer(text)]
-    plain = _TAG.sub("", _REFERENCE.sub(r"\1", without_links(_CODE.sub(_STAND_IN, text))))
+    code = [found.group() for found in CODE_SPAN.finditer(text)]
+    plain = _TAG.sub("", _REFERENCE.sub(r"\1", without_links(CODE_SPAN.sub(_STAND_IN, text))))
     plain = _UNESCAPED_BRACKET.sub(r"\\[", plain)
     return re.sub(_STAND_IN, lambda _: code.pop(0), plain)
 
 
-def _blocks(text: str) -> Iterator[tuple[Kind | Literal["heading"], str]]:
+def blocks_of(text: str) -> Iterator[tuple[Kind | Literal["heading"], str]]:
     """Runs of lines that belong together, and the headings between them."""
     lines = text.split("\n")
     position = 0
@@ -162,26 +174,44 @@ def _end_of_paragraph(lines: list[str], start: int) -> int:
     return end
 
 
-def _parts(kind: Kind, block: str) -> Iterator[str]:
-    """A block whole, or what it is made of where it is too long to be quoted."""
+def _parts(kind: Kind, block: str) -> Iterator[tuple[str, str]]:
+    """A block whole, or what it is made of where it is too long to be quoted; each part with what it needs above it.
+
+    Steps stay together as long as anyone would follow them: one of them alone leads nowhere.
+    """
     block = block.strip("\n")
     lines = block.split("\n")
     if kind == "list":
-        items = list(_items(lines))
+        items = list(items_of(lines))
         telling = [item for item in items if not _only_links(item)]
         whole = block if telling == items else "\n".join(telling)
-        yield from [whole] if whole and len(whole) <= WHOLE else telling
+        limit = WHOLE_STEPS if _STEP.match(block) else WHOLE
+        if whole and len(whole) <= limit:
+            yield "", whole
+        else:
+            for item in telling:
+                yield from _parts_of_item(item)
     elif len(block) <= WHOLE:
-        yield block
+        yield "", block
     elif kind == "table" and len(lines) > 2:
-        yield from ("\n".join((*lines[:2], row)) for row in lines[2:])
+        yield from (("\n".join((*lines[:2], "")), row) for row in lines[2:])
     elif kind == "code":
-        yield _shortened(lines)
+        yield "", _shortened(block)
     else:
-        yield block
+        yield "", block
 
 
-def _items(lines: list[str]) -> Iterator[str]:
+def _parts_of_item(item: str) -> Iterator[tuple[str, str]]:
+    """An item whole, or the items below it where it is too long to be quoted."""
+    first, *below = item.split("\n")
+    nested = list(items_of(dedent("\n".join(below)).split("\n")))
+    if len(item) <= WHOLE or len(nested) < 2 or not all(_ITEM.match(part) for part in nested):
+        yield "", item
+    else:
+        yield from ((f"{first}\n", indent(part, "    ")) for part in nested)
+
+
+def items_of(lines: list[str]) -> Iterator[str]:
     """The items of a list, each with what is indented below it."""
     item: list[str] = []
     for line in lines:
@@ -197,8 +227,11 @@ def _only_links(item: str) -> bool:
     return links > 0 and len(_WORD.findall(beside)) < WORDS_BESIDE_LINKS
 
 
-def _shortened(lines: list[str]) -> str:
-    """The beginning of a code block, as many whole lines as fit."""
+def _shortened(block: str) -> str:
+    """A code block whole, or as many of its first lines as fit; up to a blank line in their latter half."""
+    if len(block) <= WHOLE:
+        return block
+    lines = block.split("\n")
     fence = _FENCE.match(lines[0])
     kept: list[str] = []
     length = 0
@@ -207,4 +240,6 @@ def _shortened(lines: list[str]) -> str:
         if length > WHOLE and len(kept) > 1:
             break
         kept.append(line)
+    blank = next((place for place in reversed(range(len(kept))) if not kept[place].strip()), 0)
+    kept = kept[:blank] if 2 * blank > len(kept) else kept
     return "\n".join((*kept, "...", fence[1] if fence else "```"))

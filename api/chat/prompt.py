@@ -22,6 +22,9 @@ HISTORY_SHARE: Final = 5
 EARLIER_ANSWER: Final = 150
 #: Tokens that the chat format adds to each message (role and separators).
 MESSAGE_TOKENS: Final = 4
+#: Names of the question that no passage mentions: how many are listed, and how many tokens of each.
+MOST_NAMES: Final = 3
+LONGEST_NAME: Final = 12
 #: Fewer tokens than this of a passage are worth nothing.
 LEAST_PASSAGE: Final = 50
 
@@ -60,18 +63,28 @@ class Prompt:
     context_tokens: int
     #: Most tokens that the answer may have.
     answer_tokens: int
+    #: The passages may well not answer the question.
+    doubtful: bool = False
 
 
-def build_prompt(question: Question, passages: Sequence[Passage], max_answer_tokens: int) -> Prompt:
+def build_prompt(
+    question: Question,
+    passages: Sequence[Passage],
+    max_answer_tokens: int,
+    *,
+    missing: Sequence[str] = (),
+    doubtful: bool = False,
+) -> Prompt:
     """Fill the question's context window: best passages first, as many as fit whole, at least one (cut if it must be).
 
     Recent turns are kept while there is room. Counts are those of `shared.tokens`.
+    missing: what the question names and no passage does. doubtful: the passages may well not answer it.
     """
     answer_tokens = min(max_answer_tokens, question.context_window // ANSWER_SHARE)
     nonce = secrets.token_hex(8)
     rules = Message("system", RULES.format(nonce=nonce))
     budget = question.context_window - answer_tokens - _tokens(rules.content)
-    asked = f"Question: {cut(question.text, max(budget // 2, LEAST_PASSAGE))}"
+    asked = f"{_warning(missing, doubtful)}Question: {cut(question.text, max(budget // 2, LEAST_PASSAGE))}"
     selected = _fenced_selection(question.selection, nonce, budget // SELECTION_SHARE)
     budget -= _tokens(selected + asked)
     history = list(_recent(question.history, budget // HISTORY_SHARE))
@@ -83,8 +96,16 @@ def build_prompt(question: Question, passages: Sequence[Passage], max_answer_tok
     return Prompt(
         question=question, passages=tuple(passage for passage, _ in blocks), messages=messages,
         tokens=sum(_tokens(message.content) for message in messages), context_tokens=count_tokens(context),
-        answer_tokens=answer_tokens,
+        answer_tokens=answer_tokens, doubtful=doubtful,
     )  # fmt: skip
+
+
+def _warning(missing: Sequence[str], doubtful: bool) -> str:
+    """What a search knows of its own result, before a model makes too much of it."""
+    if missing:
+        named = ", ".join(f'"{cut(name, LONGEST_NAME)}"' for name in missing[:MOST_NAMES])
+        return f"No passage mentions {named}. Where the question depends on that, say so.\n"
+    return "The passages may not answer this question. If they do not, say so.\n" if doubtful else ""
 
 
 def cut(text: str, limit: int) -> str:

@@ -22,6 +22,7 @@ from api.chat.markdown import (
     LONGEST_URL,
     WAIT,
     Bracket,
+    Whole,
     code_span,
     is_plain_target,
     read_bracket,
@@ -36,6 +37,8 @@ _SPECIAL: Final = re.compile(r"\\|`|~{3}|!?\[|<|\n|(?:https?|ftp)://|www\.", re.
 _PERHAPS_SPECIAL: Final = re.compile(
     r"(?:(?<![ \t])[ \t]+!?|!|~{1,2}|(?<![a-z])(?:h|ht|htt|https?:?/?|f|ft|ftp:?/?|w|ww|www))\Z", re.IGNORECASE
 )
+#: A usual piece of a stream: a word that neither ends nor begins anything, and may not become an address.
+_PLAIN: Final = re.compile(r" ?(?![hfwHFW])(?:[A-Za-z]+|[0-9]+)[,.;:]?")
 #: What would come alive if a table's row were split inside a code span.
 _ALIVE_OUTSIDE_CODE: Final = re.compile(r"[\[<]|://|www\.", re.IGNORECASE)
 _BARE_PIPE: Final = re.compile(r"(?<!\\)\|")
@@ -53,13 +56,14 @@ _TAIL: Final = 4
 class Links(Protocol):
     """Decides what a bracket may become."""
 
-    def mark(self, content: str, claim: str) -> list[str] | None:
-        """The links that `[content]` stands for; empty if it names nothing, None if it is no mark.
+    def mark(self, content: str, claim: str) -> list[tuple[int, str]] | None:
+        """The numbers that `[content]` stands for, each with its link; empty if it names nothing, None if it is no
+        mark.
 
         claim: what was written since the last mark, at most MOST_OF_A_CLAIM characters.
         """
 
-    def allows(self, target: str) -> bool:
+    def allows(self, target: str, claim: str) -> bool:
         """Whether an address may be linked to."""
 
 
@@ -93,14 +97,25 @@ class SafeMarkdown:
 
     def feed(self, delta: str, final: bool = False) -> str:
         """What can be said for sure after `delta`; with `final` all of it, and an open code block is closed."""
+        return "".join(self.pieces(delta, final))
+
+    def pieces(self, delta: str, final: bool = False) -> list[str]:
+        """The same, with what is no prose apart, as `Whole`."""
+        held = self._pending or self._incoming or self._joined or self._at_line_start or self._fence
+        if not held and not final and _PLAIN.fullmatch(delta):
+            self._write(delta)
+            self._before = delta[-1]
+        else:
+            self._read_all(delta, final)
+        written, self._written = self._written, []
+        return written
+
+    def _read_all(self, delta: str, final: bool) -> None:
         for start in range(0, len(delta) - MOST_AT_ONCE, MOST_AT_ONCE):
             self._read(delta[start : start + MOST_AT_ONCE], final=False)
         self._read(delta[(max(len(delta) - 1, 0) // MOST_AT_ONCE) * MOST_AT_ONCE :], final)
         if final and self._fence:
-            self._write(("" if self._tail.endswith("\n") else "\n") + self._fence.run)
-        text = "".join(self._written)
-        self._written.clear()
-        return text
+            self._write(Whole.of(("" if self._tail.endswith("\n") else "\n") + self._fence.run, "closing"))
 
     def _read(self, delta: str, final: bool) -> None:
         """Read on as far as that can be done for sure."""
@@ -135,7 +150,7 @@ class SafeMarkdown:
         if run[0] == "`" and "`" in info:
             return None
         self._fence = _OpenFence(run, len(found["prefix"]))
-        self._write(f"{run}{info}\n")
+        self._write(Whole.of(f"{run}{info}\n", "opening"))
         return found.end() + has_line_end
 
     def _read_code(self, fence: _OpenFence, final: bool) -> int:
@@ -149,8 +164,11 @@ class SafeMarkdown:
             indent += 1
         code = line[indent:]
         if re.fullmatch(rf" {{0,3}}{fence.run[0]}{{{len(fence.run)},}}[ \t]*", code):
-            code, self._fence, self._at_line_start = fence.run, None, True
-        self._write(code + line_end)
+            self._fence, self._at_line_start = None, True
+            self._write(Whole.of(fence.run, "closing"))
+            self._write(line_end)
+        else:
+            self._write(Whole.of(code + line_end, "line"))
         return len(line) + len(line_end)
 
     # Prose: every reader returns the characters it has taken, 0 to wait for more
@@ -205,19 +223,22 @@ class SafeMarkdown:
         if bracket.target is None:
             opening = "\\[" if self._pending[bracket.end : bracket.end + 1] == ":" else "["
             self._write(f"{spaces}{bang}{opening}{inner}]")
-        elif not bang and self._links.allows(target := target_of(bracket.target)):
-            self._write(f"{spaces}[{inner}]({target})")
+        elif not bang and self._links.allows(target := target_of(bracket.target), self._claim):
+            self._write(spaces)
+            self._write(Whole.of(f"[{inner}]({target})", "link", target=target))
         else:
             self._write(spaces)
             self._write_apart(inner)
         return bracket.end
 
-    def _write_mark(self, bracket: Bracket, links: list[str], spaces: str, bang: str) -> int:
+    def _write_mark(self, bracket: Bracket, links: list[tuple[int, str]], spaces: str, bang: str) -> int:
         lead = spaces + bang
         claim = self._claim
         if links:
             touching = self._tail[-1:].isalnum() or self._tail[-1:] in _CLOSING
-            self._write(lead + (" " if bang or (not spaces and self._tail and touching) else "") + " ".join(links))
+            self._write(lead + (" " if bang or (not spaces and self._tail and touching) else ""))
+            numbers = tuple(number for number, _ in links)
+            self._write(Whole.of(" ".join(link for _, link in links), "mark", numbers))
         elif bracket.content == "0" and not lead and (self._tail[-1:].isalnum() or self._tail[-1:] in "_)]"):
             self._write("\\[0]")  # an index: marks count from 1
         else:
@@ -239,7 +260,8 @@ class SafeMarkdown:
         code = self._pending[start:end]
         if "|" in code and _ALIVE_OUTSIDE_CODE.search(code):
             code = _BARE_PIPE.sub(r"\\|", code)  # a bare one ends a table's cell even here
-        self._write(spaces + code)
+        self._write(spaces)
+        self._write(Whole.of(code, "code"))
         return end
 
     def _read_sign(self, sign: str, spaces: str, final: bool) -> int:
@@ -256,7 +278,7 @@ class SafeMarkdown:
             self._write(spaces + sign)
             return start + 1
         self._write(spaces)
-        if following in ":/" or run_together(self._tail, following):
+        if following in ":/" or (following != "[" and run_together(self._tail, following)):
             self._write_apart(following)  # readers look for addresses when the backslash is already gone
         else:
             self._write("&lt;" if following == "<" else sign + following)
@@ -283,10 +305,10 @@ class SafeMarkdown:
             return 0
         url = max(without_trailing_punctuation(url), sign, key=len)
         self._write(spaces)
-        if is_plain_target(url) and self._links.allows(url):
-            self._write(url)
+        if is_plain_target(url) and self._links.allows(url, self._claim):
+            self._write(Whole.of(url, "link", target=url))
         else:
-            self._write_apart(code_span(url))
+            self._write_apart(Whole.of(code_span(url), "code"))
         return start + len(url)
 
     # Writing
@@ -305,7 +327,8 @@ class SafeMarkdown:
         if not text:
             return
         if self._joined and run_together(self._tail, text[0]):
-            text = f" {text}"
+            self._written.append(" ")
+            self._tail += " "
         self._joined = False
         self._written.append(text)
         self._tail = (self._tail + text)[-_TAIL:]

@@ -6,11 +6,15 @@
 | any, with `stream: false` | | one JSON object |
 | `query` without `stream` | `X-Stream-Response: true` | JSON lines |
 | `query` without `stream` | | JSON {response, sources, message_id} |
+
+A client that has lost a stream of Server-Sent Events sends the same request again with `Last-Event-ID`, and goes on
+with the answer that it had. If its first request said by an `Idempotency-Key` that it might, the answer waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -18,24 +22,21 @@ from typing import Annotated, Any, Final, Literal
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Header, Path, Request
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from api.bodies import body_schema, json_body
-from api.chat.events import Delta, Event, Finished, Question, Turn
+from api.chat.events import Delta, Event, Finished, Question, Started, Turn
+from api.clients import address_of
 from api.dependencies import Runtime, RuntimeDep
+from api.dialects import Asked, JsonLines, Replay, ServerSentEvents, final_answer, plain_sources
 from api.errors import Restarting, request_id_of
+from api.journal import Place, Recording
+from api.question_entry import Course, entry_of
 from api.questions import SESSION_ID_CHARACTERS, ChatRequest, question_of
 from api.schemas import AnonymousSession, FinalAnswer, QueryAnswer
 from api.sessions import Conversation
-from api.stream import (
-    AnswerStream,
-    Asked,
-    JsonLines,
-    ServerSentEvents,
-    final_answer,
-    plain_sources,
-    run_until_left,
-)  # fmt: skip
+from api.stream import AnswerStream, run_until_left
 from shared.errors import AnswerTruncated, LecternError
 
 router = APIRouter(tags=["chat"])
@@ -43,7 +44,9 @@ router = APIRouter(tags=["chat"])
 Reply = Literal["sse", "json", "ndjson", "query"]
 #: What servers log for a client that left before its answer; nobody receives it.
 CLIENT_CLOSED_REQUEST: Final = 499
-BrowserId = Annotated[str | None, Header(alias="X-Anonymous-Session-ID", max_length=SESSION_ID_CHARACTERS)]
+#: An answer is told to whoever knows its key and its question: too short a key could be guessed.
+KEY_CHARACTERS: Final = 16
+MOST_KEY_CHARACTERS: Final = 255
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Events start, chunk, citation, final and done (or error); with stream: false one object",
@@ -53,28 +56,60 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+class ChatHeaders(BaseModel):
+    """What a client says beside its question."""
+
+    browser_id: str | None = Field(default=None, alias="X-Anonymous-Session-ID", max_length=SESSION_ID_CHARACTERS)
+    stream_response: str = Field(default="", alias="X-Stream-Response", description="true: as JSON lines")
+    last_event_id: str | None = Field(default=None, alias="Last-Event-ID", description="of the stream to go on with")
+    idempotency_key: str | None = Field(
+        default=None,
+        alias="Idempotency-Key",
+        min_length=KEY_CHARACTERS,
+        max_length=MOST_KEY_CHARACTERS,
+        description="a new UUID for each question that may be sent again",
+    )
+
+    def wish(self, body: ChatRequest) -> str | None:
+        """What two requests have in common of which the second is the first one, sent again; None if none will be."""
+        if self.idempotency_key is None:
+            return None
+        return json.dumps([self.idempotency_key, self.browser_id, body.model_dump_json()])
+
+
 @router.post("/chat", openapi_extra=body_schema(ChatRequest), responses=RESPONSES, response_model=None)
 @router.post("/api/chat", include_in_schema=False, response_model=None)
 async def chat(
     request: Request,
     body: Annotated[ChatRequest, Depends(json_body(ChatRequest))],
     runtime: RuntimeDep,
-    browser_id: BrowserId = None,
-    stream_response: Annotated[str, Header(alias="X-Stream-Response")] = "",
+    headers: Annotated[ChatHeaders, Header()],
 ) -> Response:
     """Answer a question from the docs, with a link for every claim."""
-    conversation = Conversation(body.session_id or uuid4().hex, browser_id or None)
+    conversation = Conversation(body.session_id or uuid4().hex, headers.browser_id or None)
     asked = Asked(body.text, conversation.session_id, request_id_of(request.scope))
     remembered = await runtime.sessions.recall(conversation) if body.history is None else ()
     question = question_of(body, remembered, runtime.services.settings)
-    reply = reply_for(body, wants_lines=stream_response.strip().lower() == "true")
-    events = conduct(runtime, question, conversation, reply)
+    reply = reply_for(body, wants_lines=headers.stream_response.strip().lower() == "true")
+    visitor = headers.browser_id or body.session_id or address_of(request, runtime.services.settings.trusted_proxies)
+    events = conduct(runtime, question, conversation, reply, visitor)
     if reply == "sse":
-        dialect = ServerSentEvents(asked, send_final=runtime.services.settings.send_final)
-        return AnswerStream(events, dialect, runtime.draining, runtime.timings)
+        kept = await runtime.journal.open(headers.last_event_id, headers.wish(body))
+        return event_stream(runtime, events, kept, asked)
     if reply == "ndjson":
         return AnswerStream(events, JsonLines(), runtime.draining, runtime.timings)
     return await whole_answer(request, events, asked, runtime, reply)
+
+
+def event_stream(
+    runtime: Runtime, events: AsyncGenerator[Event, None], kept: Recording | Place, asked: Asked
+) -> Response:
+    """The answer as Server-Sent Events: from its beginning, or what the client has missed of one that it had."""
+    if isinstance(kept, Place):  # what was to answer has not begun, and never will
+        replay = Replay(kept.answer_id, asked.request_id)
+        return AnswerStream(runtime.journal.follow(kept), replay, runtime.draining, runtime.timings)
+    dialect = ServerSentEvents(asked, kept.id, send_final=runtime.services.settings.send_final)
+    return AnswerStream(events, dialect, runtime.draining, runtime.timings, kept)
 
 
 @router.get("/auth/anonymous-session/{browser_id}")
@@ -122,20 +157,26 @@ async def last_event(events: AsyncGenerator[Event, None]) -> Finished:
 
 
 async def conduct(
-    runtime: Runtime, question: Question, conversation: Conversation, reply: Reply
+    runtime: Runtime, question: Question, conversation: Conversation, reply: Reply, visitor: str
 ) -> AsyncGenerator[Event, None]:
-    """The answer's events. Counts how it went and remembers the exchange."""
-    started = time.perf_counter()
+    """The answer's events. Counts and logs how it went, and remembers the exchange."""
+    since = time.perf_counter()
     outcome = "left"
-    waiting = True
+    first_word: float | None = None
+    started: Started | None = None
+    finished: Finished | None = None
     try:
         answer = runtime.answer(question, runtime.services, runtime.model)
         async with aclosing(to_the_end(answer)) as events:
             async for event in events:
-                if isinstance(event, Delta) and waiting:
-                    waiting = False
-                    runtime.metrics.first_word_seconds.observe(time.perf_counter() - started)
-                if isinstance(event, Finished):
+                if isinstance(event, Delta):
+                    if first_word is None:
+                        first_word = time.perf_counter() - since
+                        runtime.metrics.first_word_seconds.observe(first_word)
+                elif isinstance(event, Started):
+                    started = event
+                elif isinstance(event, Finished):
+                    finished = event
                     outcome = "no_results" if event.no_results else "answered"
                     await runtime.sessions.remember(conversation, Turn(question.text, event.answer))
                 yield event
@@ -147,7 +188,10 @@ async def conduct(
         raise
     finally:
         runtime.metrics.chats.labels(reply, outcome).inc()
-        runtime.metrics.chat_seconds.observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - since
+        runtime.metrics.chat_seconds.observe(seconds)
+        course = Course(reply, outcome, first_word, seconds, started, finished)
+        runtime.questions.note("question", entry_of(question, course, runtime.services.settings), visitor)
 
 
 async def to_the_end(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:

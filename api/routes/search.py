@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.chat.citations import citation
+from api.chat.events import Filters
 from api.chat.places import place_of
 from api.chat.retrieve import retrieve
 from api.dependencies import ServicesDep
-from api.questions import QuestionText
+from api.questions import FilterText, QuestionText
 from api.schemas import FoundPassage, SearchReply, citation_out
 from shared.models import Passage
 
@@ -19,11 +20,18 @@ router = APIRouter(tags=["search"])
 
 @router.get("/search")
 async def search(
-    services: ServicesDep, q: Annotated[QuestionText, Query()], k: Annotated[int, Query(ge=1, le=20)] = 5
+    services: ServicesDep,
+    *,
+    q: Annotated[QuestionText, Query()],
+    k: Annotated[int, Query(ge=1, le=20)] = 5,
+    version: Annotated[FilterText | None, Query()] = None,
+    locale: Annotated[FilterText | None, Query()] = None,
+    path: Annotated[FilterText | None, Query(description="what the pages' paths begin with: guide/")] = None,
+    page: Annotated[FilterText | None, Query(description="one page, by its path or address")] = None,
 ) -> SearchReply:
     """The best passages of the live release, best first."""
     release = await services.releases.live()
-    passages = await retrieve(q, None, (), services, k)
+    passages = await retrieve(q, services, k, Filters(version, locale, path, page))
     results = [found(number, passage, q) for number, passage in enumerate(passages, 1)]
     return SearchReply(query=q, results=results, total=len(results), release=release.number if release else None)
 

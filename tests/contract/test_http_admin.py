@@ -29,12 +29,13 @@ MakeSettings = Callable[..., Settings]
 PUBLIC = {
     ("POST", "/chat"), ("POST", "/api/chat"), ("GET", "/auth/anonymous-session/{browser_id}"), ("GET", "/search"),
     ("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/"),
-    ("GET", "/documents/{path:path}"), ("GET", "/docs"), ("POST", "/ingest/webhook"),
+    ("GET", "/documents/{path:path}"), ("GET", "/docs"), ("POST", "/ingest/webhook"), ("POST", "/feedback"),
 }  # fmt: skip
 ADMIN_ROUTES = [
     ("POST", "/ingest"), ("GET", "/ingest/status"), ("GET", "/ingest/{job_id}"), ("GET", "/ingest/{job_id}/events"),
     *(("POST", f"/ingest/{{job_id}}/{action}") for action in ("cancel", "pause", "resume", "retry")),
     ("GET", "/releases"), ("GET", "/releases/{number}"), ("POST", "/releases/{number}/activate"),
+    ("POST", "/evaluate"), ("GET", "/questions"),
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.chat.events import Delta, Started, Turn
+from api.chat.events import Delta, Filters, Started, Turn
 from shared.settings import Settings
 from tests.http_api import (
     CITATION,
@@ -82,7 +82,7 @@ def test_final_and_done_carry_every_field_that_a_source_badge_reads(client: Clie
             "source": {"chapter": "Install", "section": "Linux", "heading": "Linux", "url": CITATION.url},
             "chapter": "Install", "section": "Linux", "heading": "Linux", "page_title": "Install",
             "path": "guide/install.md", "page_number": None, "url": CITATION.url,
-            "score": 0.82, "relevance_score": 0.82, "confidence": 0.82,
+            "score": 0.82, "relevance_score": 0.82, "confidence": 0.82, "quote": "", "quote_url": CITATION.url,
         }
     ]  # fmt: skip
 
@@ -135,64 +135,6 @@ def test_half_of_a_surrogate_pair_from_a_model_does_not_end_the_answer(make_sett
     script = ScriptedAnswer(Started((), 1), Delta("a\ud83db"), finished("a\ud83db"))
     with serving(make_settings(), script) as client:
         assert types_of(ask(client))[-1] == "done"
-
-
-# A widget that sends `question` and a new session id each time, and reads Server-Sent Events without a buffer
-
-
-def unbuffered_widget(client: Client, question: str) -> dict[str, Any]:
-    """Cuts every network read at line ends and keeps nothing over; knows chunk and final alone."""
-    shown: dict[str, Any] = {"text": "", "sources": []}
-    body = {"question": question, "stream": True, "k": 5, "context_window": 4000, "session_id": "k2j9x0q1"}
-    headers = {"X-Anonymous-Session-ID": "anon_1733_ab12cd", "Origin": "http://localhost:3000"}
-    with client.stream("POST", "/api/chat", json=body, headers=headers) as response:
-        assert response.is_success
-        assert "text/event-stream" in response.headers["content-type"]
-        for read in response.iter_raw():
-            for line in read.decode().split("\n"):
-                if not line.startswith("data: ") or line == "data: [DONE]":
-                    continue
-                try:
-                    event = json.loads(line[6:])
-                except ValueError:
-                    continue
-                if event["type"] == "chunk" and event["content"]:
-                    shown["text"] += event["content"]
-                elif event["type"] == "final" and event["answer"]:
-                    shown = {"text": event["answer"], "sources": event["sources"]}
-    return shown
-
-
-def test_the_unbuffered_widget_shows_the_answer_and_its_badges(client: Client) -> None:
-    shown = unbuffered_widget(client, "How do I start it?")
-    assert shown["text"] == ANSWER
-    assert [(s["chapter"], s["section"], s["url"]) for s in shown["sources"]] == [("Install", "Linux", CITATION.url)]
-
-
-def test_the_unbuffered_widget_shows_a_sentence_when_the_answer_fails(make_settings: MakeSettings) -> None:
-    script = ScriptedAnswer(Started((), 1), Delta("Run "), RuntimeError("secret"))
-    with serving(make_settings(), script) as client:
-        shown = unbuffered_widget(client, "How?")
-    assert shown["text"].startswith("Run ")
-    assert "Sorry" in shown["text"]
-
-
-def test_a_quoted_selection_beyond_four_thousand_characters_is_a_question(
-    client: Client, script: ScriptedAnswer
-) -> None:
-    question = 'I have a question about this selected text: "' + "word " * 1500 + '"'
-    assert unbuffered_widget(client, question)["text"] == ANSWER
-    assert script.questions[0].text == question
-
-
-# An older widget, which appends `answer` or `content` of any event
-
-
-def test_an_appending_widget_shows_the_answer_once_when_final_is_off(make_settings: MakeSettings) -> None:
-    with serving(make_settings(send_final=False)) as client:
-        events = events_of(ask(client, {"question": "How?", "session_id": "thread_17_ab", "stream": True}))
-    shown = "".join(event.get("answer") or event.get("content") or "" for event in events)
-    assert shown == ANSWER
 
 
 # One JSON object
@@ -302,8 +244,31 @@ def test_sizes_reach_the_answer(client: Client, script: ScriptedAnswer) -> None:
     assert [(q.k, q.context_window) for q in script.questions] == [(20, 32000), (5, 4000)]
 
 
+def test_filters_reach_the_answer(client: Client, script: ScriptedAnswer) -> None:
+    ask(client, {"question": "How?", "filters": {"version": "2.x", "locale": "fr", "path": "guide/", "page": "/a"}})
+    ask(client, {"question": "How?", "filters": {"version": " 2.x "}})
+    ask(client, {"question": "How?", "filters": {}})
+    assert [q.filters for q in script.questions] == [Filters("2.x", "fr", "guide/", "/a"), Filters("2.x"), Filters()]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"page": "https://boat.example/docs/x#y"},
+        {"context": {"selectedText": "words", "source": "https://boat.example/docs/x#y"}},
+        {"context": {"selectedText": "words", "source": {"url": "https://boat.example/docs/x#y"}}},
+        {"page": "https://boat.example/docs/x#y", "context": {"selectedText": "words", "source": "/elsewhere"}},
+    ],
+)
+def test_the_page_that_a_visitor_is_on_reaches_the_answer(
+    client: Client, script: ScriptedAnswer, fields: dict[str, Any]
+) -> None:
+    assert ask(client, {"question": "What is this?", **fields}).status_code == 200
+    assert script.questions[0].page == "https://boat.example/docs/x#y"
+
+
 def test_known_fields_without_effect_are_accepted(client: Client) -> None:
-    body = {"question": "How?", "filters": {"chapter": ["a"]}, "api_key": "sk-visitor", "history": None}
+    body = {"question": "How?", "filters": None, "api_key": "sk-visitor", "history": None}
     assert ask(client, body).status_code == 200
 
 

@@ -117,6 +117,25 @@ def test_a_search_shows_whole_passages_with_their_scores(client: Client) -> None
     assert [result["number"] for result in reply["results"]] == list(range(1, reply["total"] + 1))
 
 
+@pytest.mark.parametrize(
+    ("params", "found"),
+    [
+        ({"path": "guide/"}, True),
+        ({"path": "elsewhere/"}, False),
+        ({"page": "guide/set up.mdx"}, True),
+        ({"page": "https://preview.example/documents/guide/set%20up.mdx?a=b#c"}, True),
+        ({"page": "elsewhere.md"}, False),
+        ({"version": "9.9"}, False),
+        ({"locale": "tlh"}, False),
+    ],
+)
+def test_a_search_can_be_limited_to_pages(client: Client, params: dict[str, str], found: bool) -> None:
+    results = client.get("/search", params={"q": "How do I run make?", **params}).json()["results"]
+    assert bool(results) is found
+    if found:
+        assert {result["path"] for result in results} == {"guide/set up.mdx"}
+
+
 def test_a_search_before_the_first_ingest_finds_nothing(make_settings: MakeSettings) -> None:
     with serving(make_settings()) as client:
         reply = client.get("/search", params={"q": "anything"}).json()
@@ -131,6 +150,7 @@ def test_a_search_before_the_first_ingest_finds_nothing(make_settings: MakeSetti
         ({"q": "x" * 10_001}, "q: must be at most 10,000 characters; it has 10,001"),
         ({"q": "x", "k": 0}, "k: should be greater than or equal to 1"),
         ({"q": "x", "k": "many"}, "k: should be a valid integer"),
+        ({"q": "x", "page": " "}, "page: must not be empty"),
     ],
 )
 def test_a_wrong_search_is_refused_by_name(client: Client, params: dict[str, str], sentence: str) -> None:

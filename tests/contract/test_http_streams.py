@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import time
@@ -156,15 +157,34 @@ def test_while_the_answer_is_silent_comments_keep_the_connection_alive(make_sett
     script = ScriptedAnswer(STARTED, 0.35, Delta("Yes."), finished("Yes."))
     with serving(make_settings(), script, Timings(heartbeat=0.1)) as client:
         response = ask(client)
-    before, _, _ = response.text.partition('data: {"type":"chunk"')
-    assert 2 <= before.count(": ping\n\n") <= 3
+    _, _, silence = response.text.partition('data: {"type":"start"')
+    assert 2 <= silence.partition('data: {"type":"chunk"')[0].count(": ping\n\n") <= 3
     assert types_of(response) == ["start", "chunk", "final", "done"]
+
+
+def test_a_silence_before_the_first_event_is_broken_too(make_settings: MakeSettings) -> None:
+    """While the question is rewritten, or passages are looked for."""
+    script = ScriptedAnswer(0.5, STARTED, finished("Yes."))
+    with serving(make_settings(), script, Timings(heartbeat=0.1)) as client, raw_connection(client) as connection:
+        connection.sendall(raw_chat())
+        began = time.monotonic()
+        assert b": ping\n\n" in connection.recv(65536) + connection.recv(65536)  # at once, with the head
+        assert time.monotonic() - began < 0.4
+        reply = b""
+        while b"data: " not in reply:
+            reply += connection.recv(65536)
+        assert reply.count(b": ping\n\n") >= 2
+
+
+def test_a_sign_of_life_comes_at_least_every_ten_seconds() -> None:
+    assert Timings().heartbeat < 10
 
 
 def test_an_answer_that_speaks_is_not_interrupted_by_comments(make_settings: MakeSettings) -> None:
     words = [step for n in range(8) for step in (Delta(f"{n} "), 0.05)]
     with serving(make_settings(), ScriptedAnswer(STARTED, *words, finished()), Timings(heartbeat=0.3)) as client:
-        assert ": ping" not in ask(client).text
+        said = ask(client).text
+    assert ": ping" not in said.partition("data: ")[2]
 
 
 def test_json_lines_have_no_heartbeat_because_their_readers_parse_every_line(make_settings: MakeSettings) -> None:
@@ -191,9 +211,10 @@ def test_every_event_is_written_in_one_piece(make_settings: MakeSettings) -> Non
         reply = b""
         while not reply.endswith(b"0\r\n\r\n"):
             reply += connection.recv(65536)
-    chunks = reply.partition(b"\r\n\r\n")[2].split(b"\r\n")[1:-3:2]
+    first, *chunks = reply.partition(b"\r\n\r\n")[2].split(b"\r\n")[1:-3:2]
+    assert first == b": ping\n\n"
     assert len(chunks) == 6
-    assert all(chunk.startswith(b"data: {") and chunk.endswith(b"}\n\n") for chunk in chunks)
+    assert all(re.fullmatch(rb"id: [0-9a-f]{32}-\d\ndata: {.*}\n\n", chunk) for chunk in chunks)
 
 
 # Visitors who leave

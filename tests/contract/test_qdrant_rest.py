@@ -585,6 +585,20 @@ class TestFilters:
         since = models.MatchAny(any=[1, 2])
         assert matching(client, book, models.FieldCondition(key="since", match=since)) == [1, 4]
 
+    def test_what_a_word_begins_with_is_matched_with_and_without_an_index_for_it(
+        self, client: QdrantClient, hybrid: str
+    ) -> None:
+        paths = ["guide/a.md", "guide/b.md", "guide-old/a.md", "Guide/a.md"]
+        client.upsert(
+            hybrid, [models.PointStruct(id=n, vector={}, payload={"path": path}) for n, path in enumerate(paths)]
+        )
+        begins = models.FieldCondition(key="path", match=models.MatchPrefix(prefix="guide/"))
+        prefixes = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, prefix=True)
+        for index in (None, models.PayloadSchemaType.KEYWORD, prefixes):  # each takes the place of the one before
+            if index is not None:
+                client.create_payload_index(hybrid, "path", index, wait=True)
+            assert matching(client, hybrid, begins) == [0, 1]
+
     def test_words_are_matched_where_they_are_indexed(self, client: QdrantClient, book: str) -> None:
         params = models.TextIndexParams(
             type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.WORD, lowercase=True

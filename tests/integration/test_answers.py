@@ -10,7 +10,8 @@ import pytest
 
 from api.chat.answer import answer
 from api.chat.events import Cited, Delta, Finished, Question, Started, Turn
-from api.chat.model import ChatModel, ExtractiveModel, OpenAIChatModel
+from api.chat.model import ChatModel, ExtractiveModel
+from api.chat.openai_model import OpenAIChatModel
 from api.chat.retrieve import retrieve
 from shared.services import Services
 from shared.settings import load_settings
@@ -72,7 +73,7 @@ async def test_docs_answer_for_themselves_with_links_to_the_very_headings(servic
     assert off_topic.no_results
     assert off_topic.sources == ()
 
-    twice = await retrieve("When should I reef the main sail?", None, (), services, 5)
+    twice = await retrieve("When should I reef the main sail?", services, 5)
     assert sum("twenty knots" in passage.chunk.chunk.text for passage in twice) == 1
 
     history = (Turn("How much anchor chain do I need?", "Five times the depth."),)

@@ -247,3 +247,12 @@ async def test_more_pages_than_the_gate_looks_at_may_push_an_answer_out(site: Si
     job = await site.ingest()
     assert job.totals["questions_lost"] == 1
     assert (await site.live()).number == 1
+
+
+async def test_questions_that_are_for_the_evaluation_alone_are_not_asked(site: Site) -> None:
+    refused = "- {question: What of Mordor?, refuse: true}\n"
+    follow_up = "- {question: And then?, expect: intro.md, history: [{question: How?}]}\n"
+    site.write("golden.yaml", GOLDEN + refused + follow_up)
+    job = await site.ingest()
+    assert (job.reason, job.faults) == ("release 1 is live", ())
+    assert (job.totals["questions_asked"], job.totals["questions_answered"]) == (2, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -36,10 +37,7 @@ def answer_to(messages: list[dict[str, Any]]) -> str:
 async def answer_chat(connection: Connection, asked: dict[str, Any], step: Step) -> None:
     """Answer as the step says; statuses have been dealt with."""
     options = step.options
-    if step.behaviour == "stall_head":
-        await connection.sleep(None)
-    if step.behaviour == "html":
-        await connection.send(200, "<html><body>Welcome to nginx</body></html>", content_type="text/html")
+    if await _answer_otherwise(connection, step):
         return
     text = str(options.get("text") or answer_to(asked.get("messages") or []))
     if asked.get("stream"):
@@ -50,6 +48,30 @@ async def answer_chat(connection: Connection, asked: dict[str, Any], step: Step)
     await connection.send(200, _frame(asked, choices, "chat.completion") | {"usage": _usage(asked, text)})
 
 
+async def _answer_otherwise(connection: Connection, step: Step) -> bool:
+    """Whether something else than a completion was the answer."""
+    match step.behaviour:
+        case "stall_head":
+            await connection.sleep(None)
+        case "reset_head":
+            connection.reset()
+        case "close_head":
+            await connection.close()
+        case "not_http":
+            await connection.write_raw(b"220 mail.example ESMTP\r\n")
+        case "html":
+            await connection.send(200, "<html><body>Welcome to nginx</body></html>", content_type="text/html")
+        case "error_as_ok":
+            await connection.send(200, {"error": {"message": "No credits left", "code": 402}})
+        case "gzip_bomb":
+            bomb = gzip.compress(b" " * int(step.options.get("bytes", 64_000_000)))
+            headers = {"Content-Encoding": "gzip"}
+            await connection.send(200, bomb, content_type="text/event-stream", headers=headers)
+        case _:
+            return False
+    return True
+
+
 async def _stream(connection: Connection, asked: dict[str, Any], step: Step, text: str) -> None:
     """Words one by one. Faults strike after `after` words (2)."""
     options, behaviour = step.options, step.behaviour
@@ -57,15 +79,21 @@ async def _stream(connection: Connection, asked: dict[str, Any], step: Step, tex
     await connection.start_stream()
     if behaviour == "stall_body":
         await connection.sleep(None)
+    if behaviour == "signs_of_life":
+        while True:
+            await connection.write(": PROCESSING\n\n")
+            await connection.sleep(float(options.get("seconds", 0.05)))
     send = _Events(connection, odd=behaviour == "odd_framing")
     await send.event(_chunk(asked, {"role": "assistant", "content": None if behaviour == "null_content" else ""}))
     for place, word in enumerate(re.findall(r"\S+\s*", text)):
         if place == int(options.get("after", 2)) and await _fail(connection, send, asked, behaviour, options):
             return
-        await send.event(_chunk(asked, {"content": word}))
+        delta = {"refusal": word, "content": None} if behaviour == "refusal" else {"content": word}
+        await send.event(_chunk(asked, delta))
         await connection.sleep(pause)
     finish = options.get("reason", "stop") if behaviour == "finish" else "stop"
-    await send.event(_chunk(asked, {}, finish))
+    if behaviour != "no_reason":
+        await send.event(_chunk(asked, {}, finish))
     if (asked.get("stream_options") or {}).get("include_usage"):
         await send.event(_frame(asked, []) | {"usage": _usage(asked, text)})
     await send.data("[DONE]")
@@ -84,8 +112,9 @@ async def _fail(connection: Connection, send: _Events, asked: dict[str, Any], be
         case "stall":
             await connection.sleep(None)
         case "error_mid_stream":
+            await connection.sleep(0.2)  # what comes with the words, in one read, is no fault in their midst
             error = {"message": "The server had an error", "type": "server_error", "code": None, "param": None}
-            await send.event({"error": error})
+            await send.event({"error": error | dict(options.get("error", {}))})
             await connection.end_stream()
         case "bad_json":
             await send.data('{"id": "chatcmpl-1", "choices": [{"delta"')

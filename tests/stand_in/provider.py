@@ -33,10 +33,13 @@ Embeddings
 
 Chat; faults of a stream strike after [after] words (2), [text] replaces the answer
     slow_tokens [seconds]       between words (0.05)
-    cut reset stall error_mid_stream bad_json huge_line [bytes] role_only empty_choices
-    stall_head stall_body       before the status line; after the headers
+    cut reset stall error_mid_stream [error] bad_json huge_line [bytes] role_only empty_choices
+    stall_head reset_head close_head not_http       before the status line
+    stall_body signs_of_life [seconds]              after the headers; for ever, with comments only (0.05)
     finish [reason]             another finish_reason: length, content_filter, ""
-    null_content odd_framing silent_end html
+    refusal                     the answer's words as a model's refusal
+    no_reason                   [DONE] without a finish_reason
+    null_content odd_framing silent_end html gzip_bomb [bytes] error_as_ok
 """
 
 from __future__ import annotations

@@ -81,6 +81,12 @@ class Connection:
         self.writer.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
         await self._drain()
 
+    async def write_raw(self, data: bytes) -> None:
+        """Bytes that are no HTTP, and the end."""
+        self.writer.write(data)
+        await self._drain()
+        await self.close()
+
     async def end_stream(self) -> None:
         self.writer.write(b"0\r\n\r\n")
         await self._drain()

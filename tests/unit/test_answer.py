@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from api.chat.answer import GREETING, NOTHING_INDEXED, STOPPED, THANKS, answer, nothing_fits, reply_to_small_talk
+from api.chat.answer import NOTHING_INDEXED, STOPPED, answer
 from api.chat.citations import link_to
 from api.chat.events import Cited, Delta, Event, Finished, Question, Started
 from api.chat.model import Ending, ExtractiveModel
-from api.chat.prompt import Prompt
+from api.chat.prompt import Message, Prompt
+from api.chat.small_talk import GREETING
 from shared.errors import AnswerTruncated, LecternError
 from shared.models import Passage
 from shared.services import Services
@@ -46,6 +47,9 @@ class FakeModel:
         finally:
             self.closed = True
 
+    async def complete(self, messages: Sequence[Message], most_tokens: int, seconds: float) -> str | None:
+        return None
+
     async def close(self) -> None:
         return
 
@@ -61,7 +65,11 @@ async def events_of(model: FakeModel, services: Services, question: str = QUESTI
 async def test_an_answer_starts_with_its_sources_and_finishes_once_with_those_it_names() -> None:
     model = FakeModel()
     events = await events_of(model, finding(ANCHOR, SAILS))
-    assert events[0] == Started((link_to(ANCHOR), link_to(SAILS)), 2)
+    started = events[0]
+    assert isinstance(started, Started)
+    assert (started.sources, started.retrieved) == ((link_to(ANCHOR), link_to(SAILS)), 2)
+    assert started.release == 1
+    assert [found.cosine for found in started.found] == [0.7, 0.5]
     text = "".join(event.text for event in events if isinstance(event, Delta))
     assert text == f"Over the bow {link_to(ANCHOR)}."
     cited = [event.citation for event in events if isinstance(event, Cited)]
@@ -101,16 +109,20 @@ async def test_the_provider_s_own_count_is_taken_where_there_is_one() -> None:
 async def test_a_question_that_nothing_fits_is_answered_honestly_and_no_model_is_asked() -> None:
     model = FakeModel()
     far = passage("The weather is fine.", heading="Weather", cosine=0.1, score=0.4)
-    close = passage("Polishing brass.", heading="Brass", cosine=0.3, score=0.4)
+    close = passage("Polishing brass.", heading="Brass", cosine=0.4, score=0.4)
     events = await events_of(model, finding(far, close))
     started, delta, finished = events
-    assert started == Started((), 2)
+    assert isinstance(started, Started)
+    assert (started.sources, started.retrieved, len(started.found)) == ((), 2, 2)
     assert isinstance(delta, Delta)
     assert QUESTION in delta.text
-    assert delta.text.endswith(f"The nearest section is {link_to(close)}.")
+    assert f"cover {link_to(close)}, but nothing in them mentions `anchor`" in delta.text
+    assert link_to(far) not in delta.text
     assert isinstance(finished, Finished)
     assert (finished.no_results, finished.sources, finished.tokens_used) == (True, (), 0)
     assert finished.answer == delta.text
+    assert finished.confidence is not None
+    assert finished.confidence < 0.5
     assert model.prompts == []
 
 
@@ -129,29 +141,6 @@ async def test_a_greeting_is_returned_without_looking_anything_up() -> None:
     assert events[:2] == [Started((), 0), Delta(GREETING)]
     assert isinstance(events[2], Finished)
     assert not events[2].no_results
-
-
-@pytest.mark.parametrize(
-    ("text", "reply"),
-    [
-        ("hi", GREETING),
-        ("Hello!", GREETING),
-        ("hey there 👋", GREETING),
-        ("Good morning", GREETING),
-        ("assalam o alaikum", GREETING),
-        ("Assalamualikum", GREETING),
-        ("yo", GREETING),
-        ("?", GREETING),
-        ("Thanks a lot!", THANKS),
-        ("thank you", THANKS),
-        ("hi, how do I install it?", None),
-        ("thanks, and how do I update?", None),
-        ("安装", None),
-        ("history", None),
-    ],
-)
-def test_only_small_talk_is_taken_for_small_talk(text: str, reply: str | None) -> None:
-    assert reply_to_small_talk(text) == reply
 
 
 async def test_an_error_of_the_model_reaches_the_caller_after_what_was_said() -> None:
@@ -188,13 +177,3 @@ async def test_without_a_model_the_passages_are_quoted_and_cited() -> None:
     assert finished.model == "extractive"
     assert finished.answer.startswith(f"{ANCHOR.chunk.chunk.text} {link_to(ANCHOR)}")
     assert finished.sources[0].heading == "Anchoring"
-
-
-def test_what_was_looked_for_is_repeated_harmlessly_and_shortened() -> None:
-    text = nothing_fits("[x](https://evil.example) <img src=x> https://evil.example " + "a" * 200, [SAILS])
-    assert "](https://evil.example" not in text.replace("\\](", "")
-    assert "<img" not in text
-    assert "`https://evil.example`" in text
-    assert text.endswith(f"The nearest section is {link_to(SAILS)}.")
-    assert nothing_fits("a", [ANCHOR, SAILS]).endswith(f"sections are {link_to(ANCHOR)}, {link_to(SAILS)}.")
-    assert len(nothing_fits("a" * 5000, [])) < 300

@@ -62,13 +62,91 @@ def test_an_event_of_several_lines_is_one() -> None:
 def test_a_delta_without_words_is_silence(delta: dict[str, Any] | None) -> None:
     text, completion = read(event(delta))
     assert text == ""
-    assert completion.silent
     assert not completion.empty
 
 
 def test_a_list_of_parts_and_a_refusal_are_words_too() -> None:
     assert read(event({"content": [{"type": "text", "text": "a"}, {"type": "x"}]}))[0] == "a"
     assert read(event({"content": None, "refusal": "No."}))[0] == "No."
+
+
+SHAPES = (
+    '{"id":"c","choices":[{"index":0,"delta":{"content":%s},"logprobs":null,"finish_reason":null}],"usage":null}',
+    '{"choices": [{"finish_reason": null, "index": 0, "delta": {"role": "assistant", "content": %s}}], "created": 1}',
+    '{"id":"c","choices":[{"delta":{"content":%s},"finish_reason":null}],"obfuscation":"a{b}c"}',
+    '{"choices":[{"delta":{"content":%s,"reasoning_content":null},"finish_reason":null}]}',
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40), st.sampled_from(SHAPES), st.booleans())
+def test_the_usual_event_is_read_as_any_other_would_be(text: str, shape: str, ascii_only: bool) -> None:
+    data = shape % json.dumps(text, ensure_ascii=ascii_only)
+    heard, completion = read(f"data: {data}\n\n".encode())
+    assert heard == json.loads(data)["choices"][0]["delta"]["content"] == text
+    assert not completion.finished
+    assert completion.steps == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"error":"overloaded","choices":[{"delta":{"content":"a"},"finish_reason":null}]}',
+        '{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"error":{"message":"overloaded"}}',
+    ],
+)
+def test_an_error_beside_words_is_not_overlooked(data: str) -> None:
+    text, completion = read(f"data: {data}\n\n".encode())
+    assert text == ""
+    assert completion.error is not None
+
+
+def test_words_about_the_wire_format_are_words() -> None:
+    said = 'It ends with "finish_reason": "stop" or {"error": "x"}.'
+    text, completion = read(event({"content": said}))
+    assert text == said
+    assert completion.error is None
+    assert not completion.finished
+
+
+def test_usage_beside_the_words_is_counted() -> None:
+    _, completion = read(event({"content": "a"}, usage={"prompt_tokens": 3, "completion_tokens": 1}))
+    assert (completion.prompt_tokens, completion.answer_tokens) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ({"delta": {}, "finish_reason": "stop"}, "stop"),
+        ({"delta": {}, "finish_reason": "LENGTH"}, "length"),
+        ({"delta": {}, "finish_reason": "made up"}, "stop"),
+        ({"delta": {}, "finish_reason": ""}, "stop"),
+        ({"delta": {}}, "stop"),
+        ({"delta": {}, "finish_reason": None}, None),
+        ({"delta": {}, "finish_reason": "error"}, None),
+    ],
+)
+def test_an_end_has_one_of_our_reasons_or_none(last: dict[str, Any], reason: str | None) -> None:
+    events = event({"content": "a"}) + f"data: {json.dumps({'choices': [last]})}\n\ndata: [DONE]\n\n".encode()
+    _, completion = read(events)
+    assert completion.done
+    assert completion.finish_reason == reason
+
+
+def test_a_refusal_is_an_end_of_its_own() -> None:
+    _, completion = read(event({"content": None, "refusal": "I will not."}), event({}, "stop"), b"data: [DONE]\n\n")
+    assert completion.finish_reason == "refusal"
+
+
+def test_nothing_but_the_end_is_no_answer() -> None:
+    _, completion = read(b"data: [DONE]\n\n")
+    assert completion.empty
+    assert completion.finish_reason is None
+
+
+def test_half_of_a_character_spoils_nothing_else() -> None:
+    text, _ = read(b'data: {"choices":[{"delta":{"content":"a\\ud83d"},"finish_reason":null}]}\n\n')
+    assert text.startswith("a")
 
 
 def test_a_stream_that_just_ends_has_no_reason_for_it() -> None:

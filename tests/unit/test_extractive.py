@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from api.chat.arrange import MOST, arrange, choose, introduced
+from api.chat.asked import Asked, read_question
+from api.chat.candidates import VECTORS_REMEMBERED
+from api.chat.candidates import Candidate as Scored
+from api.chat.claims import facts_of
 from api.chat.events import Question, Turn
-from api.chat.extractive import MOST, NO_PIECE, arrange, choose, quote
-from api.chat.extractive import Candidate as Scored
+from api.chat.extractive import DOUBTFUL, NO_PIECE, NOTICE, marked, quote
 from api.chat.pieces import Kind, Piece
 from api.chat.prompt import build_prompt
 from shared.embeddings import EmbeddingBatch
@@ -29,7 +33,8 @@ SAILS = passage("The main sail goes up first. Water on deck is normal.", heading
 async def quoted(question: str | Question, passages: Sequence[Passage], embedder: FakeEmbedder | None = None) -> str:
     asked = Question(question) if isinstance(question, str) else question
     prompt = build_prompt(asked, passages, 1000)
-    return "".join(await quote(prompt, services_with(embedder=embedder)))
+    text = "".join(await quote(prompt, services_with(embedder=embedder)))
+    return text.removesuffix(f"\n\n{NOTICE}")
 
 
 async def test_the_sentence_with_the_answer_comes_first_with_the_mark_of_its_passage() -> None:
@@ -168,7 +173,7 @@ async def test_a_sentence_that_goes_on_from_another_is_quoted_with_it() -> None:
     question, sentence = "Which hold an anchor at any depth?", "They hold an anchor of forty kilos at any depth."
     answer = await quoted(question, [passage(f"Chains rust in salt water. {sentence}")])
     assert answer == f"Chains rust in salt water. {sentence} [1]"
-    assert await quoted(question, [passage(f"Cabins are warm.\n\n{sentence}")]) == f"{sentence} [1]"
+    assert (await quoted(question, [passage(f"Cabins are warm.\n\n{sentence}")])).startswith(f"{sentence} [1]")
 
 
 async def test_each_paragraph_has_its_own_mark() -> None:
@@ -183,24 +188,139 @@ async def test_a_question_on_another_subject_is_not_answered_about_the_last_one(
     assert "main sail" not in text
 
 
+# What a question asks for
+
+
+async def test_what_a_thing_is_comes_before_what_else_is_said_of_it() -> None:
+    text = "A kedge anchor saves boats. Each boat has a kedge anchor. A *kedge anchor* is a light second anchor."
+    for question in ("What is a kedge anchor?", "kedge anchor", "what does kedge anchor mean"):
+        assert (await quoted(question, [passage(text)])).startswith("A *kedge anchor* is a light second anchor.")
+
+
+async def test_steps_are_preferred_where_it_is_asked_how_and_a_list_where_one_is_asked_for() -> None:
+    text = "The pump of the boat is easy to clean.\n\nTo clean the pump of the boat:\n\n1. Stop it.\n2. Open it."
+    assert (await quoted("How do I clean the pump of the boat?", [passage(text)])).startswith("To clean the pump of")
+    options = "The pump has options for anyone.\n\nThe pump has these options:\n\n- `speed`\n- `depth`"
+    assert (await quoted("List the options of the pump", [passage(options)])).startswith("The pump has these options")
+
+
+async def test_both_sides_of_a_comparison_are_quoted() -> None:
+    chain = "Anchor chain is heavy. Anchor chain lies flat. Anchor chain never chafes. Anchor chain needs a windlass."
+    rope = "Some prefer nylon rope, which stretches."
+    text = await quoted("What is the difference between anchor chain and nylon rope?", [passage(chain), passage(rope)])
+    assert "nylon rope, which stretches. [2]" in text
+    assert "Anchor chain" in text
+
+
+async def test_both_parts_of_a_task_are_quoted() -> None:
+    hoist = "You hoist the main sail first. The main sail is hoisted into the wind. Hoist the main sail slowly."
+    stow = "For stowing, fold the spinnaker dry."
+    text = await quoted("How do I hoist the main sail and stow the spinnaker?", [passage(hoist), passage(stow)])
+    assert "fold the spinnaker dry. [2]" in text
+
+
+# What visitors see
+
+
+async def test_the_answer_says_last_that_it_is_quoted() -> None:
+    prompt = build_prompt(Question(QUESTION), [ANCHORING], 1000)
+    parts = await quote(prompt, services_with())
+    assert parts[0].startswith("Drop the anchor")
+    assert parts[-1] == f"\n\n{NOTICE}"
+
+
+def test_what_the_answer_says_of_itself_is_no_claim_about_the_docs() -> None:
+    assert facts_of(NOTICE, BM25) is None
+    assert facts_of(DOUBTFUL, BM25) is None
+
+
+async def test_a_doubtful_answer_says_so_first_and_is_short() -> None:
+    text = " ".join(f"Anchor number {n} has a shank of its own, called {name}." for n, name in enumerate(WORDS))
+    prompt = build_prompt(Question("Which anchor has a shank of gold?"), [passage(text)], 1000, doubtful=True)
+    parts = await quote(prompt, services_with())
+    assert parts[0] == DOUBTFUL
+    assert 1 <= "".join(parts).count("Anchor number") <= 2
+    assert await quote(build_prompt(Question("gold?"), [passage("# Gold")], 1000, doubtful=True), services_with()) == [
+        NO_PIECE
+    ]
+
+
+async def test_a_sentence_of_two_passages_has_the_marks_of_both() -> None:
+    sentence = "Drop the anchor in water that is three to ten metres deep."
+    found = [passage(f"{sentence} Look for shelter."), passage(f"{sentence} Tea is at five.", path="other.md")]
+    assert (await quoted(QUESTION, found)).startswith(f"{sentence} [1][2]")
+
+
+async def test_an_entry_of_a_changelog_does_not_lead() -> None:
+    text = "- Add a guide on anchor depth. PR #731 by @sailor.\n\nAn anchor holds at a depth of ten metres."
+    assert (await quoted("What about anchor depth?", [passage(text)])).startswith("An anchor holds")
+
+
+async def test_what_is_announced_elsewhere_is_led_to_and_nothing_else_dangles() -> None:
+    text = "The anchor has these three parts:\n\n## Shank\n\nIt is long.\n\n## Stock\n\nIt is wide."
+    answer = await quoted("Which three parts has the anchor?", [passage(text)])
+    assert answer.startswith("The anchor has these three parts: [1]")
+    better = f"{text}\n\n## Parts\n\nThe anchor has three parts, which are shank, stock and fluke."
+    assert "these three parts:" not in await quoted(
+        "Which three parts has an anchor, shank and what?", [passage(better)]
+    )
+
+
+async def test_code_comes_with_the_sentence_before_it() -> None:
+    text = "## Cache\n\nA cache may be cleared.\n\nCall this at night.\n\n```py\nstore.flush()\n```"
+    assert "Call this at night. [1]\n\n```py\nstore.flush()" in await quoted("How do I clear a cache?", [passage(text)])
+
+
+async def test_the_same_question_is_not_embedded_again() -> None:
+    embedder = MeaningEmbedder()
+    assert await quoted(QUESTION, [ANCHORING], embedder) == await quoted(QUESTION, [ANCHORING], embedder)
+    assert len(embedder.asked) == len(set(embedder.asked)) < VECTORS_REMEMBERED
+
+
 # Choosing and arranging
 
+WORDS = [f"word{letter}" for letter in "abcdefghijklmnop"]
+ANY = read_question("anything", BM25)
 
-def scored(number: int, place: int, score: float, text: str, kind: Kind = "sentence") -> Scored:
-    return Scored(number, place, Piece(kind, text), frozenset(BM25.encode_query(text).indices), score, score)
+
+def scored(number: int, place: int, score: float, text: str, *, kind: Kind = "sentence", above: str = "") -> Scored:
+    terms = frozenset(BM25.encode_query(text).indices)
+    return Scored(number, place, Piece(kind, text, above=above), terms, score, score)
+
+
+def pick(
+    candidates: Sequence[Scored], asked: Asked = ANY, most_tokens: int = 1000, doubtful: bool = False
+) -> list[Scored]:
+    return choose(candidates, asked, most_tokens=most_tokens, doubtful=doubtful)
 
 
 def test_the_best_piece_leads_and_sentences_that_follow_each_other_stand_together() -> None:
     chosen = [
         scored(2, 5, 1.0, "best"),
         scored(1, 3, 0.9, "other late"),
-        scored(2, 1, 0.8, "early"),
         scored(2, 6, 0.8, "next"),
         scored(1, 1, 0.7, "other early"),
-        scored(2, 4, 0.7, "just before"),
+        scored(2, 1, 0.7, "early"),
+        scored(2, 2, 0.7, "after early"),
     ]
     runs = [[candidate.piece.text for candidate in run] for run in arrange(chosen)]
-    assert runs == [["just before", "best", "next"], ["early"], ["other early"], ["other late"]]
+    assert runs == [["best", "next"], ["other late"], ["other early"], ["early", "after early"]]
+
+
+def test_a_sentence_that_goes_on_from_another_stands_after_it() -> None:
+    chosen = [scored(1, 4, 1.0, "Then it holds."), scored(2, 0, 0.9, "other"), scored(1, 3, 0.8, "Drop it.")]
+    runs = [[candidate.piece.text for candidate in run] for run in arrange(chosen)]
+    assert runs == [["Drop it.", "Then it holds."], ["other"]]
+
+
+def test_rows_of_one_table_stand_under_one_header_in_their_order() -> None:
+    header = "| a | b |\n|---|---|\n"
+    rows = [
+        scored(1, 7, 1.0, "| 7 | x |", kind="table", above=header),
+        scored(1, 2, 0.9, "| 2 | y |", kind="table", above=header),
+    ]
+    (run,) = arrange(rows)
+    assert marked(run) == f"{header}| 2 | y |\n| 7 | x |\n\n[1]"
 
 
 def test_pieces_that_say_the_same_or_much_worse_are_not_chosen() -> None:
@@ -210,13 +330,26 @@ def test_pieces_that_say_the_same_or_much_worse_are_not_chosen() -> None:
         scored(2, 1, 0.8, "mooring buoy harbour master"),
         scored(3, 0, 0.3, "weather forecast radio channel"),
     ]
-    chosen = choose(candidates, wants_code=False, most_tokens=1000)
-    assert [(c.number, c.place) for c in chosen] == [(1, 0), (2, 1)]
+    assert [(c.number, c.place) for c in pick(candidates)] == [(1, 0), (2, 1)]
+
+
+def test_an_answer_ends_when_it_is_long_enough_to_be_read() -> None:
+    candidates = [scored(1, n, 1.0 - n / 100, " ".join(f"{word}{n}" for word in WORDS * 3)) for n in range(9)]
+    assert len(pick(candidates)) == 3
+
+
+def test_code_is_led_to_by_the_sentence_before_it_and_only_the_best_sentence_by_what_it_goes_on_from() -> None:
+    text = [scored(1, 0, 0.1, "A lead."), scored(1, 1, 0.9, "It goes on."), scored(1, 2, 0.1, "Run this.")]
+    code = scored(1, 3, 0.8, "```\nmake\n```", kind="code")
+    places = [candidate.place for candidate in introduced([text[1], code], [*text, code])]
+    assert places == [0, 1, 2, 3]
+    assert introduced([code, text[1]], [text[0], text[1], code]) == [code, text[1]]
 
 
 @pytest.mark.parametrize("tokens", [5, 12, 1000])
 def test_the_answer_stays_within_its_tokens_but_is_never_empty(tokens: int) -> None:
     candidates = [scored(1, n, 1 - n / 100, f"harbour{n} island{n} river{n}") for n in range(20)]
-    chosen = choose(candidates, wants_code=False, most_tokens=tokens)
+    chosen = pick(candidates, most_tokens=tokens)
     assert 1 <= len(chosen) <= MOST
     assert len(chosen) == 1 or tokens > 5
+    assert len(pick(candidates, doubtful=True)) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.ingestion.golden import MAX_BYTES, MAX_QUESTIONS, Place, golden_file, parse_golden, read_golden
+from shared.golden import MAX_BYTES, MAX_QUESTIONS, Place, golden_file, parse_golden, read_golden
 
 GOOD = """\
 # What the docs must go on answering.
@@ -137,3 +137,61 @@ def test_a_pipe_or_a_folder_of_that_name_is_named_and_not_waited_for(tmp_path: P
 
 def read_golden_text(text: str) -> int:
     return len(parse_golden("golden.yaml", text.encode().decode("utf-8-sig")).questions)
+
+
+FULL = """\
+- question: And in a storm?
+  expect: guide/rigging.md#reefing
+  answer: [two reefs, "2"]
+  filters: {version: "2.0", path: guide/}
+  history:
+    - question: How do I reef?
+      answer: Slowly.
+    - question: Why?
+- question: What does it cost in Mordor?
+  refuse: true
+- question: Which port?
+  answer: "7860"
+  refuse: false
+"""
+
+
+def test_a_question_may_say_what_the_answer_holds_what_came_before_and_that_there_is_none() -> None:
+    golden = parse_golden("golden.yaml", FULL)
+    assert golden.faults == ()
+    storm, mordor, port = golden.questions
+    assert storm.answers == ("two reefs", "2")
+    assert storm.filters == (("version", "2.0"), ("path", "guide/"))
+    assert storm.history == (("How do I reef?", "Slowly."), ("Why?", ""))
+    assert (mordor.refuse, mordor.expected, mordor.line) == (True, (), 9)
+    assert (port.answers, port.refuse) == (("7860",), False)
+
+
+def test_the_gate_asks_only_what_a_plain_search_can_answer() -> None:
+    questions = [*parse_golden("golden.yaml", GOOD).questions, *parse_golden("golden.yaml", FULL).questions]
+    assert [question.is_for_the_gate for question in questions] == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("{question: a, refuse: true, expect: b.md}", "`refuse` says that the docs do not answer it"),
+        ("{question: a, refuse: maybe}", "`refuse` must be true or false"),
+        ("{question: a, refuse: [true]}", "`refuse` must be true or false"),
+        ("{question: a, refuse: false}", "`expect` is missing"),
+        ("{question: a, answer: [], expect: []}", "`expect` is missing"),
+        ("{question: a, answer: " + "x" * 300 + "}", "`answer` is longer than 200 characters"),
+        ("{question: a, expect: b.md, filters: {colour: red}}", "'colour' is not a field"),
+        ("{question: a, expect: b.md, filters: en}", "`filters` must have a name"),
+        ("{question: a, expect: b.md, filters: {page: [a, b]}}", "`page` must be one text"),
+        ("{question: a, expect: b.md, history: b}", "`history` must be a list"),
+        ("{question: a, expect: b.md, history: [b]}", "`history` must have a name"),
+        ("{question: a, expect: b.md, history: [{answer: b}]}", "needs a `question`"),
+        ("{question: a, expect: b.md, history: [{asked: b}]}", "'asked' is not a field"),
+        ("{question: a, expect: b.md, history: [" + "{question: b}," * 21 + "]}", "more than 20 exchanges"),
+    ],
+)
+def test_what_the_newer_fields_cannot_be_is_named_with_its_line(entry: str, says: str) -> None:
+    (fault,) = parse_golden("golden.yaml", f"{GOOD}- {entry}\n").faults
+    assert fault.startswith("line 9: ")
+    assert says in fault

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.chat.pieces import WHOLE, Piece, quotable, split_pieces, split_sentences
+from api.chat.pieces import WHOLE, Piece, quotable, split_pieces
+from api.chat.sentences import split_sentences
 
 
 def kinds(text: str) -> list[tuple[str, str]]:
@@ -56,7 +57,37 @@ def test_a_long_list_falls_into_its_items_and_a_long_table_into_its_rows() -> No
     assert [piece.text for piece in split_pieces("\n".join(items))] == items
     rows = [f"| {i} | {'word ' * 30}|" for i in range(8)]
     table = split_pieces("\n".join(("| a | b |", "|---|---|", *rows)))
-    assert [piece.text for piece in table] == [f"| a | b |\n|---|---|\n{row}" for row in rows]
+    assert [(piece.above, piece.text) for piece in table] == [("| a | b |\n|---|---|\n", row) for row in rows]
+
+
+def test_what_announces_a_long_list_stands_above_each_of_its_items() -> None:
+    items = [f"- {'word ' * 30}{i}" for i in range(8)]
+    pieces = split_pieces("\n".join(("Mind this:", "", *items)))
+    assert [piece.whole for piece in pieces] == [f"Mind this:\n\n{item}" for item in items]
+
+
+def test_a_long_item_falls_into_the_items_below_it() -> None:
+    nested = [f"    * {'word ' * 60}{i}" for i in range(5)]
+    pieces = split_pieces("\n".join(("* **Speed**:", *nested, "* short")))
+    assert [piece.whole for piece in pieces] == [*(f"* **Speed**:\n{item}" for item in nested), "* short"]
+
+
+def test_steps_stay_together_where_other_lists_would_not() -> None:
+    steps = "\n".join(f"{i}. {'word ' * 30}end" for i in range(1, 9))
+    assert len(steps) > WHOLE
+    assert [(piece.text, piece.ordered) for piece in split_pieces(steps)] == [(steps, True)]
+
+
+def test_code_that_a_list_announces_belongs_to_it() -> None:
+    assert kinds("- Build it:\n\n```sh\nmake\n```\n\nDone.") == [
+        ("list", "- Build it:\n\n```sh\nmake\n```"), ("sentence", "Done."),
+    ]  # fmt: skip
+
+
+def test_half_a_pair_of_bold_signs_and_the_path_of_an_included_file_are_left_out() -> None:
+    assert kinds("**Never do that. It breaks.**\n\n../../src/app.py\n\n`a.b.C`") == [
+        ("sentence", "Never do that."), ("sentence", "It breaks."),
+    ]  # fmt: skip
 
 
 def test_long_code_is_cut_at_a_line_s_end_and_closed() -> None:

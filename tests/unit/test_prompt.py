@@ -113,6 +113,19 @@ def test_the_answer_takes_at_most_a_quarter_of_a_small_window() -> None:
     assert build_prompt(Question("How?", context_window=8000), passages(5), 1000).answer_tokens == 1000
 
 
+def test_what_no_passage_mentions_is_said_before_the_question() -> None:
+    prompt = build_prompt(Question("How?"), passages(5), 1000, missing=["Kubernetes", "v9"])
+    assert last(prompt).endswith(
+        'No passage mentions "Kubernetes", "v9". Where the question depends on that, say so.\nQuestion: How?'
+    )
+
+
+def test_a_doubtful_search_is_said_to_be_one() -> None:
+    prompt = build_prompt(Question("How?"), passages(5), 1000, doubtful=True)
+    assert prompt.doubtful
+    assert last(prompt).endswith("If they do not, say so.\nQuestion: How?")
+
+
 def test_the_prompt_counts_what_its_passages_take() -> None:
     prompt = build_prompt(Question("How?"), passages(50, 50), 1000)
     assert 100 < prompt.context_tokens < prompt.tokens

@@ -5,17 +5,22 @@ from __future__ import annotations
 import pytest
 
 from api.chat.events import Question, Turn
-from api.chat.judge import fits, near
-from api.chat.retrieve import Findings, blend, collapse, find, leans, rerank, retrieve, stands_alone
+from api.chat.follow_up import blend, leans, stands_alone
+from api.chat.rank import Wanted, collapse, rank
+from api.chat.retrieve import Findings, find, retrieve
 from shared.errors import DependencyDown, ProviderError, ProviderUnavailable
 from shared.models import Passage
 from shared.services import Services
-from tests.passages import RELEASE, FakeEmbedder, FakeReleases, FakeStore, passage, services_with
+from tests.passages import BM25, RELEASE, FakeEmbedder, FakeReleases, FakeStore, passage, services_with
 
 ANCHOR = passage("Drop the anchor over the bow.", heading="Anchoring", score=1.0, cosine=0.6)
 SAILS = passage("Hoist the main sail first.", heading="Sails", score=0.9, cosine=0.5)
 ENGINE = passage("Start the engine before you leave.", heading="Engine", score=0.8, cosine=0.4)
 QUESTION = "Where exactly should the anchor chain be dropped?"
+
+
+async def passages_for(question: Question, services: Services) -> tuple[Passage, ...]:
+    return (await find(question, RELEASE, services)).passages
 
 
 def texts(passages: list[Passage] | tuple[Passage, ...]) -> list[str]:
@@ -24,14 +29,23 @@ def texts(passages: list[Passage] | tuple[Passage, ...]) -> list[str]:
 
 async def test_before_the_first_ingest_nothing_is_found() -> None:
     services = services_with(releases=FakeReleases(None))
-    assert await retrieve(QUESTION, None, (), services, 5) == []
+    assert await retrieve(QUESTION, services, 5) == []
 
 
-async def test_a_question_that_stands_alone_is_searched_alone() -> None:
-    store, embedder = FakeStore({QUESTION: [ANCHOR, SAILS]}), FakeEmbedder()
-    history = [Turn("How do I hoist the sails?", "By hand.")]
-    found = await retrieve(QUESTION, None, history, services_with(store, embedder), 5)
-    assert texts(found) == ["Anchoring", "Sails"]
+async def test_what_was_said_before_has_less_to_say_where_a_question_stands_alone() -> None:
+    wide = f"{QUESTION}\nHow do I hoist the sails?\nBy hand."
+    store, embedder = FakeStore({QUESTION: [ANCHOR, SAILS], wide: [SAILS, ENGINE]}), FakeEmbedder()
+    history = (Turn("How do I hoist the sails?", "By hand."),)
+    findings = await find(Question(QUESTION, history=history), RELEASE, services_with(store, embedder))
+    assert texts(findings.passages) == ["Anchoring", "Sails", "Engine"]
+    assert [passage.score for passage in findings.passages] == pytest.approx([0.75, 0.9, 0.2])
+    assert texts(findings.judged) == ["Anchoring", "Sails"]
+
+
+async def test_without_a_history_a_question_is_searched_alone() -> None:
+    embedder = FakeEmbedder()
+    found = await retrieve(QUESTION, services_with(FakeStore({QUESTION: [ANCHOR]}), embedder), 5)
+    assert texts(found) == ["Anchoring"]
     assert embedder.asked == [QUESTION]
 
 
@@ -39,8 +53,8 @@ async def test_a_follow_up_is_searched_with_the_exchange_before_it_as_well() -> 
     follow_up = "How deep should it be?"
     wide = f"{follow_up}\nWhere do I drop the anchor?\nOver the bow."
     store = FakeStore({follow_up: [ENGINE, ANCHOR], wide: [ANCHOR, SAILS]})
-    history = [Turn("Unrelated?", "Yes."), Turn("Where do I drop the anchor?", "Over the [bow](https://site.example).")]
-    found = await retrieve(follow_up, None, history, services_with(store), 5)
+    history = (Turn("Unrelated?", "Yes."), Turn("Where do I drop the anchor?", "Over the [bow](https://site.example)."))
+    found = await passages_for(Question(follow_up, history=history), services_with(store))
     assert texts(found) == ["Anchoring", "Sails", "Engine"]
 
 
@@ -64,26 +78,26 @@ async def test_a_selection_that_no_passage_holds_only_adds_to_what_the_question_
 async def test_a_question_about_a_selection_is_searched_together_with_it() -> None:
     selection = "Drop the anchor over the bow"
     store = FakeStore({f"What does this mean?\n{selection}": [ENGINE]})
-    found = await retrieve("What does this mean?", selection, (), services_with(store), 5)
+    found = await passages_for(Question("What does this mean?", selection=selection), services_with(store))
     assert texts(found) == ["Engine"]
 
 
 async def test_as_many_passages_are_kept_as_were_asked_for() -> None:
     store = FakeStore({QUESTION: [ANCHOR, SAILS, ENGINE]})
-    assert len(await retrieve(QUESTION, None, (), services_with(store), 2)) == 2
+    assert len(await retrieve(QUESTION, services_with(store), 2)) == 2
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailable("busy"), ProviderError("no such key")])
 async def test_words_alone_decide_if_the_question_cannot_be_embedded(error: ProviderError) -> None:
     store = FakeStore({QUESTION: [ANCHOR]})
-    found = await retrieve(QUESTION, None, (), services_with(store, FakeEmbedder(error)), 5)
+    found = await retrieve(QUESTION, services_with(store, FakeEmbedder(error)), 5)
     assert texts(found) == ["Anchoring"]
     assert store.vectors == [None]
 
 
 async def test_words_alone_decide_if_the_release_was_made_with_another_model() -> None:
     store = FakeStore({QUESTION: [ANCHOR]}, model="another")
-    assert texts(await retrieve(QUESTION, None, (), services_with(store), 5)) == ["Anchoring"]
+    assert texts(await retrieve(QUESTION, services_with(store), 5)) == ["Anchoring"]
     assert store.vectors == [None]
 
 
@@ -91,13 +105,13 @@ async def test_a_question_that_is_asked_again_is_not_embedded_again() -> None:
     embedder = FakeEmbedder()
     services = services_with(FakeStore({}), embedder)
     for _ in range(3):
-        await retrieve(QUESTION, None, (), services, 5)
+        await retrieve(QUESTION, services, 5)
     assert embedder.asked == [QUESTION]
 
 
 async def test_an_endless_question_is_searched_by_its_beginning_and_end() -> None:
     embedder = FakeEmbedder()
-    await retrieve(f"start {'x ' * 5000} end", None, (), services_with(FakeStore({}), embedder), 5)
+    await retrieve(f"start {'x ' * 5000} end", services_with(FakeStore({}), embedder), 5)
     (asked,) = embedder.asked
     assert len(asked) <= 2001
     assert asked.startswith("start")
@@ -106,7 +120,7 @@ async def test_an_endless_question_is_searched_by_its_beginning_and_end() -> Non
 
 def test_blending_adds_half_of_each_score_and_averages_the_cosines() -> None:
     other = passage("Drop the anchor over the bow.", heading="Anchoring", score=0.5, cosine=0.2)
-    blended = blend([ANCHOR], [other, SAILS])
+    blended = blend([ANCHOR], [other, SAILS], 0.5)
     assert [(p.chunk.chunk.heading, p.score) for p in blended] == [("Anchoring", 0.75), ("Sails", 0.45)]
     assert blended[0].cosine == pytest.approx(0.4)
 
@@ -114,9 +128,9 @@ def test_blending_adds_half_of_each_score_and_averages_the_cosines() -> None:
 def test_a_heading_in_the_question_s_words_moves_its_passage_up() -> None:
     close = passage("Text.", heading="Anchoring", score=0.9)
     ahead = passage("Text, too.", heading="Rigging", score=1.0)
-    assert texts(rerank("What about anchoring?", [ahead, close], services_with())) == ["Anchoring", "Rigging"]
+    assert texts(rank(Wanted("What about anchoring?"), [ahead, close], BM25)) == ["Anchoring", "Rigging"]
     far = passage("Text.", heading="Anchoring", score=0.5)
-    assert texts(rerank("What about anchoring?", [ahead, far], services_with())) == ["Rigging", "Anchoring"]
+    assert texts(rank(Wanted("What about anchoring?"), [ahead, far], BM25)) == ["Rigging", "Anchoring"]
 
 
 def test_a_text_that_stands_on_two_pages_is_shown_once() -> None:
@@ -143,50 +157,6 @@ def test_a_question_leans_on_what_was_said_if_it_points_back_or_says_little(ques
     assert leans(question, services_with()) is leaning
 
 
-# Does it fit?
-
-FOUND = (ANCHOR,)
-
-
-@pytest.mark.parametrize(
-    ("cosine", "coverage", "fit"),
-    [
-        (0.6, 0.0, True),  # close in meaning, other words
-        (0.3, 1.0, True),  # every word of the question
-        (0.3, 0.2, False),  # something else with a word in common
-        (0.2, 1.0, False),  # the words, in another sense
-        (None, 0.8, True),  # no vectors: words alone
-        (None, 0.3, False),
-    ],
-)
-def test_meaning_and_words_together_decide_whether_anything_fits(
-    cosine: float | None, coverage: float, fit: bool
-) -> None:
-    assert fits(Findings(FOUND, cosine, coverage), 0.25) is fit
-
-
-def test_a_place_that_names_all_that_was_asked_for_makes_up_for_a_weak_cosine() -> None:
-    assert fits(Findings(FOUND, 0.2, 1.0, named=1.0), 0.25)
-    assert not fits(Findings(FOUND, 0.2, 1.0, named=0.3), 0.25)
-    assert not fits(Findings(FOUND, 0.1, 1.0, named=1.0), 0.25)
-
-
-async def test_a_question_in_the_words_of_a_heading_is_answered() -> None:
-    start = passage("Run make up.", heading="Get started", cosine=0.2)
-    services = services_with(FakeStore({"How do I get started?": [start]}))
-    findings = await find(Question("How do I get started?"), RELEASE, services)
-    assert (findings.coverage, findings.named) == (1.0, 1.0)
-    assert fits(findings, 0.25)
-
-
-def test_only_what_has_something_to_do_with_the_question_is_near() -> None:
-    by_words = passage("Anchors are dropped.", heading="Words", cosine=0.1)
-    by_meaning = passage("Hooks.", heading="Meaning", cosine=0.4)
-    neither = passage("Cabins are painted.", heading="Cabins", cosine=0.1)
-    found = near("How are anchors dropped?", [neither, by_words, by_meaning], services_with())
-    assert texts(found) == ["Words", "Meaning"]
-
-
 HISTORY = (Turn("Where do I drop the anchor?", "Over the bow."),)
 
 
@@ -200,17 +170,19 @@ async def asked_after(question: str, plain: Passage, cosine: float = 0.7) -> Fin
 
 async def test_what_was_said_before_does_not_vouch_for_something_that_the_docs_do_not_know() -> None:
     findings = await asked_after("What is the capital of Mongolia?", passage("Cabins.", heading="Cabins", cosine=0.1))
-    assert not fits(findings, 0.25)
     assert texts(findings.judged) == ["Cabins"]
+    assert findings.cosine == 0.1
 
 
 async def test_a_question_that_points_back_is_judged_together_with_what_was_said_before() -> None:
-    assert fits(await asked_after("Who is it named after?", passage("Cabins.", heading="Cabins", cosine=0.1)), 0.25)
+    findings = await asked_after("Who is it named after?", passage("Cabins.", heading="Cabins", cosine=0.1))
+    assert findings.cosine == 0.7
 
 
 async def test_a_new_subject_that_one_passage_speaks_of_leaves_the_old_one_behind() -> None:
     findings = await asked_after("How is a sail hoisted?", passage("A sail is hoisted by hand.", heading="Sails"))
-    assert texts(findings.passages) == ["Sails"]
+    assert texts(findings.passages) == ["Sails", "Anchoring"]
+    assert texts(findings.judged) == ["Sails"]
 
 
 @pytest.mark.parametrize(
@@ -225,24 +197,6 @@ async def test_a_new_subject_that_one_passage_speaks_of_leaves_the_old_one_behin
 )
 def test_a_question_stands_alone_if_a_passage_speaks_of_all_that_it_names(question: str, alone: bool) -> None:
     assert stands_alone(question, [passage("The anchor is dropped.")], services_with()) is alone
-
-
-def test_nothing_found_fits_nothing_and_a_selection_found_again_always_fits() -> None:
-    assert not fits(Findings(), 0.25)
-    assert fits(Findings(FOUND, 0.1, 0.0, selected=True), 0.25)
-
-
-async def test_coverage_weighs_rare_words_more_than_common_ones() -> None:
-    question = "anchor windlass maintenance schedule"
-    common = [passage(f"The anchor and maintenance, part {n}.", heading=f"Part {n}") for n in range(6)]
-    rare = passage("The windlass schedule.", heading="Windlass")
-
-    async def coverage(found: list[Passage]) -> float:
-        services: Services = services_with(FakeStore({question: found}))
-        return (await find(Question(question, k=5), RELEASE, services)).coverage
-
-    assert await coverage([rare, *common]) > 0.6
-    assert await coverage(common) < 0.5
 
 
 async def test_an_index_that_does_not_answer_is_one_plain_failure() -> None:

@@ -14,9 +14,9 @@ import structlog
 
 from shared.embeddings import Embedder
 from shared.errors import EmbeddingRejected, ProviderError
+from shared.golden import Golden, GoldenQuestion, Place, golden_file, read_golden
 from shared.models import PageFault, Passage, Release, Vector
 from shared.services import Services
-from worker.ingestion.golden import Golden, GoldenQuestion, Place, golden_file, read_golden
 
 log = structlog.get_logger(__name__)
 
@@ -80,14 +80,15 @@ async def judge(services: Services, root: Path, release: Release, live: Release 
     if file is None:
         return None
     golden = await asyncio.to_thread(read_golden, file)
-    vectors = await _embedded(services, golden.questions)
-    now = await _answered(services, release, golden.questions, vectors)
-    before = None if live is None else await _answered(services, live, golden.questions, vectors)
-    asked = list(zip(golden.questions, now, before or now, strict=True))
+    questions = [question for question in golden.questions if question.is_for_the_gate]
+    vectors = await _embedded(services, questions)
+    now = await _answered(services, release, questions, vectors)
+    before = None if live is None else await _answered(services, live, questions, vectors)
+    asked = list(zip(questions, now, before or now, strict=True))
     lost = [question for question, is_found, was_found in asked if was_found and not is_found]
     return Verdict(
         file=golden.name,
-        asked=len(golden.questions),
+        asked=len(questions),
         answered=sum(now),
         answered_before=None if before is None else sum(before),
         lost=_named(lost),

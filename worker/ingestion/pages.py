@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal
 
+from shared.bm25 import TERMS_VERSION
 from shared.errors import PageError
 from shared.models import Chunk, Page, PageFault
 from shared.revisions import revision_of
@@ -132,4 +133,4 @@ def _included(source: SitePage, data: bytes, read: ReadText) -> Iterator[bytes]:
 
 @cache
 def _shaping_key(rules: ChunkRules) -> bytes:
-    return repr((CHUNKER_VERSION, rules)).encode()
+    return repr((CHUNKER_VERSION, TERMS_VERSION, rules)).encode()

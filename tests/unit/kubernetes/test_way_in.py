@@ -8,10 +8,11 @@ from api.main import create_app
 from shared.settings import load_settings
 from tests.unit.kubernetes.rendering import Rendering
 
-#: What the owner does with releases and with jobs.
+#: What the owner does with releases, with jobs, to measure, and to read what was asked.
 OWNERS = {
     "/releases", "/releases/{number}", "/releases/{number}/activate", "/ingest", "/ingest/status", "/ingest/{job_id}",
     "/ingest/{job_id}/events", *(f"/ingest/{{job_id}}/{wish}" for wish in ("cancel", "pause", "resume", "retry")),
+    "/evaluate", "/questions",
 }  # fmt: skip
 #: Routes for the owner and for the cluster; every other one is for visitors.
 INSIDE = {"/metrics", "/docs", "/healthz", "/readyz", *OWNERS}

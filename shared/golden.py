@@ -2,7 +2,14 @@
 
     - question: How do I reef the mainsail?
       expect: guide/rigging.md#reefing        # or a list; a page, or a heading of it
-      must_contain: halyard                   # optional; or a list
+      must_contain: halyard                   # optional; or a list: words of the passage there
+      answer: [two reefs, second reef]        # optional; words of which the answer must hold one
+      filters: {version: "2.0"}               # optional; version, locale, path, page
+      history:                                # optional; what was said before, oldest first
+        - question: What is a mainsail?
+          answer: The sail behind the mast.
+    - question: What does a berth in Mordor cost?
+      refuse: true                            # the docs do not say
 
 What is wrong is named with its line, and never keeps the other questions from being asked.
 """
@@ -23,9 +30,14 @@ MAX_BYTES: Final = 1024 * 1024
 #: Each costs an embedding and two searches.
 MAX_QUESTIONS: Final = 1000
 MAX_CHARACTERS: Final = 2000
-#: Collections within each other: a list of questions, each with lists.
+#: Collections within each other: a list of questions, each with a list of exchanges.
 MAX_DEPTH: Final = 4
-FIELDS: Final = frozenset({"question", "expect", "must_contain"})
+#: Exchanges before a question.
+MAX_HISTORY: Final = 20
+#: Nobody can expect an answer to hold more than this word by word.
+MAX_ANSWER_CHARACTERS: Final = 200
+FIELDS: Final = ("question", "expect", "must_contain", "answer", "refuse", "filters", "history")
+FILTERS: Final = ("version", "locale", "path", "page")
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,6 +63,20 @@ class GoldenQuestion:
     must_contain: tuple[str, ...]
     #: Where it stands in the file, from 1.
     line: int
+    #: Words of which the answer must hold one.
+    answers: tuple[str, ...] = ()
+    #: The docs do not answer it, and the answer must say so.
+    refuse: bool = False
+    #: (name, value) of FILTERS.
+    filters: tuple[tuple[str, str], ...] = ()
+    #: (question, answer), oldest first; an answer may be "".
+    history: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_for_the_gate(self) -> bool:
+        """Whether a plain search can tell that it is answered."""
+        has_place = bool(self.expected or self.must_contain)
+        return has_place and not (self.refuse or self.filters or self.history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +167,88 @@ def _refuse_hostile(text: str) -> None:
 def _question(node: yaml.Node) -> GoldenQuestion:
     if not isinstance(node, yaml.MappingNode):
         raise _Refused(f"{_at(node)}not a question; write `- question: ...`, and below it `expect: page.md`")
-    fields: dict[str, tuple[str, ...]] = {}
+    fields = _fields(node, FIELDS)
+    if "question" not in fields:
+        raise _Refused(f"{_at(node)}`question` must be one text")
+    question = GoldenQuestion(
+        text=_one_text(fields["question"], "question"),
+        expected=tuple(map(_place, _texts(fields.get("expect"), "expect"))),
+        must_contain=tuple(_texts(fields.get("must_contain"), "must_contain")),
+        line=_line(node.start_mark),
+        answers=tuple(_texts(fields.get("answer"), "answer", MAX_ANSWER_CHARACTERS)),
+        refuse=_truth(fields.get("refuse"), "refuse"),
+        filters=tuple(_pairs(fields.get("filters"), "filters", FILTERS)),
+        history=tuple(_exchanges(fields.get("history"))),
+    )
+    has_aim = bool(question.expected or question.must_contain or question.answers)
+    if question.refuse and has_aim:
+        raise _Refused(
+            f"{_at(node)}`refuse` says that the docs do not answer it; leave out what it expects, or `refuse`"
+        )
+    if not question.refuse and not has_aim:
+        raise _Refused(f"{_at(node)}`expect` is missing; name the page with the answer, such as guide/install.md#linux")
+    return question
+
+
+def _fields(node: yaml.MappingNode, names: tuple[str, ...]) -> dict[str, yaml.Node]:
+    """The values of a mapping by their names. Raises _Refused for a name that is not among `names`."""
+    fields: dict[str, yaml.Node] = {}
     for key, value in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else ""
-        if name not in FIELDS:
-            raise _Refused(f"{_at(key)}{name!r} is not a field; there are question, expect and must_contain")
-        fields[name] = tuple(_texts(value, name))
-    if len(fields.get("question", ())) != 1:
-        raise _Refused(f"{_at(node)}`question` must be one text")
-    if not fields.get("expect") and not fields.get("must_contain"):
-        raise _Refused(f"{_at(node)}`expect` is missing; name the page with the answer, such as guide/install.md#linux")
-    expected = tuple(map(_place, fields.get("expect", ())))
-    return GoldenQuestion(fields["question"][0], expected, fields.get("must_contain", ()), _line(node.start_mark))
+        if name not in names:
+            known = f"{', '.join(names[:-1])} and {names[-1]}"
+            raise _Refused(f"{_at(key)}{name!r} is not a field; there are {known}")
+        fields[name] = value
+    return fields
 
 
-def _texts(node: yaml.Node, name: str) -> Iterator[str]:
-    """The texts of a scalar or of a list of scalars, none of them blank."""
+def _one_text(node: yaml.Node, name: str) -> str:
+    texts = list(_texts(node, name))
+    if len(texts) != 1:
+        raise _Refused(f"{_at(node)}`{name}` must be one text")
+    return texts[0]
+
+
+def _truth(node: yaml.Node | None, name: str) -> bool:
+    if node is None:
+        return False
+    if not isinstance(node, yaml.ScalarNode) or node.value not in ("true", "false"):
+        raise _Refused(f"{_at(node)}`{name}` must be true or false")
+    return bool(node.value == "true")
+
+
+def _pairs(node: yaml.Node | None, name: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if node is None:
+        return
+    if not isinstance(node, yaml.MappingNode):
+        raise _Refused(f"{_at(node)}`{name}` must have a name and a text a line; there are {', '.join(names)}")
+    for key, value in _fields(node, names).items():
+        yield key, _one_text(value, key)
+
+
+def _exchanges(node: yaml.Node | None) -> Iterator[tuple[str, str]]:
+    if node is None:
+        return
+    if not isinstance(node, yaml.SequenceNode):
+        raise _Refused(f"{_at(node)}`history` must be a list: each exchange begins with `- question:`")
+    if len(node.value) > MAX_HISTORY:
+        raise _Refused(f"{_at(node)}`history` has more than {MAX_HISTORY} exchanges; leave out the oldest")
+    for exchange in node.value:
+        said = dict(_pairs(exchange, "history", ("question", "answer")))
+        if "question" not in said:
+            raise _Refused(f"{_at(exchange)}each exchange of `history` needs a `question`")
+        yield said["question"], said.get("answer", "")
+
+
+def _texts(node: yaml.Node | None, name: str, most: int = MAX_CHARACTERS) -> Iterator[str]:
+    """The texts of a scalar or of a list of scalars, none of them blank; nothing for no node."""
+    if node is None:
+        return
     for item in node.value if isinstance(node, yaml.SequenceNode) else [node]:
         if not isinstance(item, yaml.ScalarNode) or not item.value.strip():
             raise _Refused(f"{_at(item)}`{name}` must be a text, or a list of texts")
-        if len(item.value) > MAX_CHARACTERS:
-            raise _Refused(f"{_at(item)}`{name}` is longer than {MAX_CHARACTERS} characters")
+        if len(item.value) > most:
+            raise _Refused(f"{_at(item)}`{name}` is longer than {most} characters")
         yield item.value.strip()
 
 

@@ -1,0 +1,189 @@
+"""Searches among the chunks of a release: by meaning, by words, and by both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from qdrant_client import models as q
+
+from shared.chunk_collections import DENSE, SPARSE, ChunkCollections
+from shared.fusion import fuse
+from shared.models import Passage, SparseVector, StoredChunk, Vector
+from shared.points import chunk_of
+from shared.qdrant_errors import waiting_visitor
+
+#: Candidates that each side brings to the fusion; more changes no top ten on the sets measured.
+CANDIDATES: Final = 50
+#: Chunks of some sections that are read at once: a section of more is a list that no answer needs the whole of.
+SECTION_CHUNKS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which chunks may be found. None lets all through."""
+
+    version: str | None = None
+    locale: str | None = None
+    #: What the page's path begins with, character for character.
+    prefix: str | None = None
+    #: Pages; an empty tuple lets nothing through.
+    paths: tuple[str, ...] | None = None
+
+
+ANYWHERE: Final = Where()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What one text is searched for by."""
+
+    #: None where there is no embedding to be had: then the words alone decide.
+    dense: Vector | None
+    sparse: SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Both sides' own scores, by chunk."""
+
+    cosine: dict[str, float]
+    bm25: dict[str, float]
+
+
+class ChunkSearch(ChunkCollections):
+    """Every method raises DependencyDown if Qdrant does not answer."""
+
+    async def search(
+        self,
+        collection: str,
+        release: int,
+        dense: Vector | None,
+        sparse: SparseVector,
+        limit: int,
+        *,
+        where: Where = ANYWHERE,
+    ) -> list[Passage]:
+        """The best chunks of a release for a question, best first."""
+        (found,) = await self.search_all(collection, release, [Query(dense, sparse)], limit, where)
+        return found[:limit]
+
+    async def search_all(
+        self, collection: str, release: int, queries: Sequence[Query], limit: int, where: Where = ANYWHERE
+    ) -> list[list[Passage]]:
+        """For each query the chunks that fit it, best first: the best `limit` of every query, each in the list of all
+        queries that it fits.
+
+        Two requests, however many the queries: one for scores, one for what the best chunks hold. The raw cosine and
+        BM25 score stand beside the fused rank, because a fused score says nothing of how good a passage is.
+        """
+        if where.paths == ():
+            return [[] for _ in queries]
+        scores = await self._scores(
+            collection, queries, q.Filter(must=[*visible_at(release, release), *_within(where)])
+        )
+        ranks = [fuse(each.cosine, each.bm25) for each in scores]
+        wanted = dict.fromkeys(
+            id_ for rank in ranks for id_ in sorted(rank, key=rank.__getitem__, reverse=True)[:limit]
+        )
+        chunks = await self.chunks_by_id(collection, wanted)
+        return [
+            [
+                Passage(chunks[id_], score, each.cosine.get(id_), each.bm25.get(id_))
+                for id_, score in sorted(rank.items(), key=lambda item: -item[1])
+                if id_ in chunks
+            ]
+            for rank, each in zip(ranks, scores, strict=True)
+        ]
+
+    async def chunks_by_id(self, collection: str, ids: Iterable[str]) -> dict[str, StoredChunk]:
+        """These chunks, those that are there."""
+        wanted: list[int | str | Any] = list(ids)
+        if not wanted:
+            return {}
+        async with waiting_visitor():
+            records = await self._client.retrieve(collection, wanted, with_payload=True)
+        return {str(record.id): chunk_of(str(record.id), record.payload or {}) for record in records}
+
+    async def holding(
+        self, collection: str, release: int, names: Sequence[SparseVector], each: int
+    ) -> list[StoredChunk]:
+        """Chunks of a release that hold words of these names: up to `each` of the best for every name, by words."""
+        condition = q.Filter(must=visible_at(release, release))
+        queries = [Query(None, name) for name in names]
+        scores = await self._scores(collection, queries, condition, each)
+        return list(
+            (await self.chunks_by_id(collection, dict.fromkeys(id_ for s in scores for id_ in s.bm25))).values()
+        )
+
+    async def chunks_under(
+        self, collection: str, release: int, places: Sequence[tuple[str, str]]
+    ) -> list[list[StoredChunk]]:
+        """The chunks of a release under each of these headings, named by page path and address, in reading order."""
+        sections = [q.Filter(must=[_is("path", path), _is("url", url), _is("record", "chunk")]) for path, url in places]
+        paths = sorted({path for path, _ in places})
+        pages = q.Filter(must=[_is("record", "page"), q.FieldCondition(key="path", match=q.MatchAny(any=paths))])
+        condition = q.Filter(must=visible_at(release, release), should=[*sections, pages])
+        found: dict[tuple[str, str], dict[str, StoredChunk]] = {place: {} for place in places}
+        order: dict[str, int] = {}
+        async with waiting_visitor():
+            records, _ = await self._client.scroll(collection, scroll_filter=condition, limit=SECTION_CHUNKS)
+        for record in records:
+            payload = record.payload or {}
+            if payload["record"] == "page":
+                order |= {id_: place for place, id_ in enumerate(payload["chunk_ids"])}
+            else:
+                chunk = chunk_of(str(record.id), payload)
+                found[chunk.chunk.path, chunk.chunk.url][chunk.id] = chunk
+        return [[chunks[id_] for id_ in sorted(chunks, key=lambda id_: order.get(id_, 0))] for chunks in found.values()]
+
+    async def _scores(
+        self, collection: str, queries: Sequence[Query], condition: q.Filter, limit: int = CANDIDATES
+    ) -> list[_Scores]:
+        windowed = (await self.spec_of(collection)).window is not None
+        requests: list[q.QueryRequest] = []
+        places: list[dict[str, float]] = []
+        scores: list[_Scores] = []
+        # Pages have no vectors, so that nothing has to tell them from chunks here.
+        for query in queries:
+            found = _Scores({}, {})
+            scores.append(found)
+            if query.dense is not None:
+                row: Any = [query.dense] if windowed else query.dense
+                requests.append(q.QueryRequest(query=row, using=DENSE, filter=condition, limit=limit))
+                places.append(found.cosine)
+            if query.sparse.indices:
+                words = q.SparseVector(indices=query.sparse.indices, values=query.sparse.values)
+                requests.append(q.QueryRequest(query=words, using=SPARSE, filter=condition, limit=limit))
+                places.append(found.bm25)
+        if not requests:
+            return scores
+        async with waiting_visitor():
+            replies = await self._client.query_batch_points(collection, requests)
+        for place, reply in zip(places, replies, strict=True):
+            place.update((str(point.id), point.score) for point in reply.points)
+        return scores
+
+
+def visible_at(oldest: int, newest: int) -> list[q.Condition]:
+    """What a reader of any of these releases sees: releases are numbered without a gap."""
+    return [
+        q.FieldCondition(key="since", range=q.Range(lte=newest)),
+        q.FieldCondition(key="until", range=q.Range(gt=oldest)),
+    ]
+
+
+def _is(key: str, value: str) -> q.FieldCondition:
+    return q.FieldCondition(key=key, match=q.MatchValue(value=value))
+
+
+def _within(where: Where) -> list[q.Condition]:
+    conditions: list[q.Condition] = [
+        _is(key, value) for key, value in (("version", where.version), ("locale", where.locale)) if value is not None
+    ]
+    if where.prefix is not None:
+        conditions.append(q.FieldCondition(key="path", match=q.MatchPrefix(prefix=where.prefix)))
+    if where.paths is not None:
+        conditions.append(q.FieldCondition(key="path", match=q.MatchAny(any=list(where.paths))))
+    return conditions
