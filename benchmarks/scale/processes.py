@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from benchmarks.chat import cpu_seconds
 
 MIB = 1 << 20
 #: Bytes of a block, as stat(2) counts them whatever the file system's own are.
@@ -34,6 +33,12 @@ def memory_of(*pids: int) -> Memory:
         own=sum(each["Pss_Anon"] for each in rollups),
         mapped=max(each["Rss"] - each["Anonymous"] for each in rollups),
     )
+
+
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process has used since it began."""
+    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_of(pids: Sequence[int]) -> float:

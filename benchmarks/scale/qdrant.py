@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from benchmarks.chat import cpu_seconds
 from benchmarks.scale.corpus import Corpus, Synthetic
-from benchmarks.scale.processes import MIB, Memory, disk_of, memory_of, percentile
+from benchmarks.scale.processes import MIB, Memory, cpu_seconds, disk_of, memory_of, percentile
 from shared.bm25 import Bm25Encoder
 from shared.chunk_collections import CollectionSpec
 from shared.services import open_qdrant
@@ -66,10 +65,10 @@ class Engine:
 async def measure(corpus: Corpus, spec: CollectionSpec, sizes: Sequence[int], graph: int) -> list[Row]:
     """A row for each size as it grows, one after a restart, one at `graph` passages with a graph."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = await _grown(corpus, spec, sizes, Path(folder))
+        rows = await grown(corpus, spec, sizes, Path(folder))
         rows.append(await _reopened(corpus, spec, sizes[-1], Path(folder), "restarted"))
     with tempfile.TemporaryDirectory() as folder:
-        await _grown(corpus, spec, [graph], Path(folder))
+        await grown(corpus, spec, [graph], Path(folder))
         began = time.perf_counter()
         shard = next(Path(folder).rglob(f"{spec.name('scale')}*/segments")).parent
         peak = _build_graph(shard)
@@ -114,7 +113,7 @@ def _slope(sizes: Sequence[int], amounts: Sequence[int]) -> float:
     return float(np.polyfit(sizes, amounts, 1)[0])
 
 
-async def _grown(corpus: Corpus, spec: CollectionSpec, sizes: Sequence[int], folder: Path) -> list[Row]:
+async def grown(corpus: Corpus, spec: CollectionSpec, sizes: Sequence[int], folder: Path) -> list[Row]:
     site = Synthetic(corpus, spec, seed=7)
     rows: list[Row] = []
     async with _running(folder) as engine:

@@ -4,7 +4,6 @@ and an open stream cost the API, and how long a visitor waits for the first word
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -16,11 +15,10 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
 import redis
 from rich.table import Table
 
-from benchmarks.chat import Stream, visit
+from benchmarks.chat.visitors import Visit, arrive, lectern, visit
 from benchmarks.scale.corpus import Corpus
 from benchmarks.scale.processes import MIB, cpu_of, memory_of, percentile
 from shared.tokens import count_tokens
@@ -85,7 +83,7 @@ class Site:
         self.corpus = corpus
         self.asked = 0
         self.quiet: Costs | None = None
-        self.url = f"{system.state['api_url']}/chat"
+        self.target = lectern(system.state["api_url"], corpus.question)
         password = (system.home / "secrets" / "redis.password").read_text().strip()
         self.valkey = redis.Redis(port=system.state["valkey_port"], password=password)
         until(lambda: all(self.pids(part) for part in PARTS), 30)  # Flower starts when the others answer
@@ -108,28 +106,24 @@ class Site:
         self.quiet = self.now() - before
         return self.quiet
 
-    def question(self) -> dict[str, object]:
-        """One that nobody has asked before."""
+    def number(self) -> int:
+        """Of a question that nobody has asked before."""
         self.asked += 1
-        return {"question": self.corpus.question(self.asked)}
+        return self.asked
 
-    async def ask(self, count: int, at_once: int) -> tuple[list[Stream], Costs]:
+    async def ask(self, count: int, at_once: int) -> tuple[list[Visit], Costs]:
         """Questions that are answered to their end, so many at a time, and what they cost."""
         assert self.quiet is not None
         gate = asyncio.Semaphore(at_once)
-        async with _client(at_once) as client:
 
-            async def one() -> Stream:
-                async with gate:
-                    return await visit(client, self.url, self.question(), "content")
+        async def one() -> Visit:
+            async with gate:
+                return await visit(self.target, self.number())
 
-            before = self.now()
-            streams = await asyncio.gather(*(one() for _ in range(count)))
-        return streams, (self.now() - before).over(self.quiet)
-
-
-def _client(connections: int) -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=300, limits=httpx.Limits(max_connections=connections + 10))
+        before = self.now()
+        visits = await asyncio.gather(*(one() for _ in range(count)))
+        assert all(each.whole for each in visits)
+        return visits, (self.now() - before).over(self.quiet)
 
 
 def measure(docs: Path, corpus: Corpus, open_streams: Sequence[int]) -> tuple[Table, ...]:
@@ -179,7 +173,7 @@ class Tables:
     def add_memory(self, state: str, site: Site) -> None:
         self.memory.add_row(state, *(site.memory(part) for part in PARTS))
 
-    def add_cost(self, what: str, cpu: dict[str, float], commands: float, streams: Sequence[Stream] = ()) -> None:
+    def add_cost(self, what: str, cpu: dict[str, float], commands: float, streams: Sequence[Visit] = ()) -> None:
         self.costs.add_row(
             what,
             *(f"{1000 * cpu[part]:.1f}" for part in ASKED),
@@ -258,37 +252,19 @@ async def _open_streams(tables: Tables, site: Site, provider: Provider, count: i
     """Open streams one after the other, as visitors come, until all are open; then weigh the process, then leave."""
     _answer_with(provider, round(count / ARRIVALS / IDLE_PACE) + 60, IDLE_PACE)
     before = memory_of(*site.pids("API")).resident
-    firsts: list[float] = []
-    async with _client(count) as client:
-
-        async def one(number: int) -> None:
-            await asyncio.sleep(number / ARRIVALS)
-            await _stay(client, site, firsts)
-
-        tasks = [asyncio.create_task(one(number)) for number in range(count)]
-        while len(firsts) < count:
-            failed = [task for task in tasks if task.done()]
-            assert not failed, failed[0]
-            await asyncio.sleep(0.5)
-        memory = memory_of(*site.pids("API")).resident
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    visits: list[Visit] = []
+    tasks = await arrive(site.target, ARRIVALS, count / ARRIVALS, site.number(), visits)
+    site.asked += count
+    while not all(each.first_at for each in visits):
+        failed = [task for task in tasks if task.done()]
+        assert not failed, failed[0]
+        await asyncio.sleep(0.5)
+    memory = memory_of(*site.pids("API")).resident
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     each = f"{(memory - before) / count / 1024:.0f}"
-    tables.streams.add_row(f"{count:,}", each, f"{memory / MIB:.0f}", first_words(firsts))
-
-
-async def _stay(client: httpx.AsyncClient, site: Site, firsts: list[float]) -> None:
-    """Ask, note when the first word came, and go on reading."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    waiting = True
-    async with client.stream("POST", site.url, json=site.question()) as response:
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if waiting and re.match(r'data: \{.*"type": ?"chunk"', line):
-                firsts.append(loop.time() - began)
-                waiting = False
+    tables.streams.add_row(f"{count:,}", each, f"{memory / MIB:.0f}", first_words([visit.first for visit in visits]))
 
 
 def _answer_with(provider: Provider, words: int, pace: float) -> None:

@@ -1,6 +1,6 @@
 """The peer of the chat benchmark: FastAPI, a StreamingResponse, and the SDK's objects; no retrieval, no citations.
 
-`OPENAI_BASE_URL=... uvicorn benchmarks.peer_chat:app` is what most projects ship.
+`OPENAI_BASE_URL=... uvicorn benchmarks.chat.peer:app` is what most projects ship.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 app = FastAPI()
-client = AsyncOpenAI(api_key="none")
+client = AsyncOpenAI(api_key="none", max_retries=0)
 
 
 class Body(BaseModel):
