@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from api.chat.events import Cited, Delta, Event, Finished, Started
 from api.errors import Failure
-from api.journal import CHUNK, Kept
+from api.recording import CHUNK, Kept
 from api.schemas import CitationOut, ClaimOut, FinalAnswer, PlainSource, UnknownNameOut, citation_out
 
 _MARKDOWN_LINK: Final = re.compile(r"\[(?P<text>(?:\\.|[^\\])*)\]\((?P<url>\S+)\)")

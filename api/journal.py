@@ -1,10 +1,9 @@
 """What answers have said, kept for some minutes: a client that lost its connection gets what it missed, and no model is
 asked a second time.
 
-An answer's events are written to Redis in batches, as a list of entries `process:number:lines`: who runs the answer,
-the number of the first event, and one line an event, the last line being a mark for the end. Whoever comes back reads
-the list from the start, at whatever process, and looks for more until the mark comes or the answer's process is gone.
-Without Redis answers are streamed as ever; they just cannot be taken up again.
+An answer's events are written to Redis in batches, as a list (`api.recording`). Whoever comes back reads it from the
+start, at whatever process, and looks for more until the mark of the end comes or the answer's process is gone. Without
+Redis, or with one that is nearly full, answers are streamed as ever; they just cannot be taken up again.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -23,22 +23,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.errors import AnswerInterrupted
+from api.recording import BROKEN, KEY_PREFIX, RUNNING_SECONDS, WHOLE, Kept, Recording, data_of, entry_of
+from shared.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 
-KEY_PREFIX: Final = "lectern:answer:"
-#: After an answer's end.
-KEPT_SECONDS: Final = 5 * 60
-#: An answer that runs for longer than this loses its journal; models are given up long before.
-RUNNING_SECONDS: Final = 15 * 60
 #: Between two writes of one answer: at twenty tokens a second, one command for five of them.
 BATCH_SECONDS: Final = 0.25
-#: Of one answer. The longest that models give take a quarter of it.
-MOST_BYTES: Final = 256 * 1024
 #: For one answer of Redis.
 REDIS_SECONDS: Final = 0.5
-#: Batches that Redis may refuse in turn before an answer's journal is given up.
-TRIES: Final = 20
 #: A client that lost its connection asks again within seconds; nobody pays for much more than that.
 GRACE_SECONDS: Final = 15
 #: Between two looks at whether somebody reads an answer elsewhere.
@@ -50,26 +43,17 @@ ALIVE_SECONDS: Final = 15
 SIGN_SECONDS: Final = 5
 #: Without a new event, an answer is given up by who follows it; a model is, long before.
 SILENCE_SECONDS: Final = 120
+#: ... and without a word of Redis. Whoever asks again while it is away is answered anew.
+OUTAGE_SECONDS: Final = 10
+#: Answers without a reader that a process lets go on: about half of the streams that it can serve, as when a proxy in
+#: front of it starts again and all come back at once.
+MOST_ADOPTED: Final = 500
+#: The part of Redis' memory from which on no answers are kept: the rest is for what is worth more, such as jobs.
+NEARLY_FULL: Final = 0.75
 #: For answers without a reader to end, when their process is told to stop.
 LEAVING_SECONDS: Final = 4
 
-#: How the data of a chunk begins. It is left out of the journal: most events are chunks, and most of one is this.
-CHUNK: Final = b'{"type":"chunk","content":'
-_LAST: Final = ('{"type":"done"', '{"type":"error"')
-_WHOLE, _BROKEN = ".", "!"
 _EVENT_ID: Final = re.compile(r"([0-9a-f]{32})-([0-9]{1,9})")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An event as it was kept: its number, from 1, and its JSON."""
-
-    number: int
-    data: str
-
-    @property
-    def is_last(self) -> bool:
-        return self.data.startswith(_LAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,84 +67,6 @@ class Place:
     process: str = ""
 
 
-class Recording:
-    """One answer's journal, as the process that runs it writes it."""
-
-    def __init__(self, journal: Journal, claim: str = "") -> None:
-        #: Random, because whoever knows it can read the answer.
-        self.id = uuid4().hex
-        self.claim = claim
-        self.outlives_its_reader = bool(claim)
-        self._journal = journal
-        self._lines: list[bytes] = []
-        self._written = 0
-        self._bytes = 0
-        self._batch_bytes = 0
-        self._tries = 0
-        self._is_due = False
-        self._is_lost = False
-        #: None while it goes on; then whether it has come to a good end.
-        self._good: bool | None = None
-
-    def add(self, write: bytes) -> None:
-        """Keep an event."""
-        self._lines.append(write)
-        if not self._is_due and not self._is_lost:
-            self._is_due = True
-            # The first one at once: from then on a client knows the answer's id and may come back, anywhere.
-            self._journal.schedule(self, at_once=not self._written)
-
-    def close(self, *, whole: bool) -> None:
-        """Nothing more is added. An answer that has failed leaves its wish free for another try."""
-        last = self._lines[-1] if self._lines else b""
-        self._good = whole and b'data: {"type":"error"' not in last
-        if not self._is_lost:
-            self._journal.schedule(self, at_once=True)
-        self._lines.append(_WHOLE.encode() if whole else _BROKEN.encode())
-
-    def adopt(self, work: asyncio.Task[None]) -> None:
-        """Let the answer go on without its reader."""
-        self._journal.adopt(self, work)
-
-    @property
-    def key(self) -> str:
-        return KEY_PREFIX + self.id
-
-    @property
-    def has_news(self) -> bool:
-        return bool(self._lines)
-
-    def put(self, pipe: Any) -> int:
-        """Add what is not yet written to a batch. How many events that is."""
-        self._is_due = False
-        lines = list(map(_line_of, self._lines))
-        entry = b"%s:%d:" % (self._journal.process.encode(), self._written + 1)
-        self._batch_bytes = sum(map(len, lines))
-        self._is_lost = self._bytes + self._batch_bytes > MOST_BYTES
-        pipe.rpush(self.key, entry + (_BROKEN.encode() if self._is_lost else b"\n".join(lines)))
-        if not self._written or self._good is not None:
-            pipe.expire(self.key, RUNNING_SECONDS if self._good is None else KEPT_SECONDS)
-        if self.claim and self._good is not None:
-            _ = pipe.expire(self.claim, KEPT_SECONDS) if self._good else pipe.delete(self.claim)
-        return len(lines)
-
-    def settle(self, count: int, *, written: bool) -> None:
-        """The first `count` events of the batch are written, or have to be tried again."""
-        if written:
-            del self._lines[:count]
-            self._written += count
-            self._bytes += self._batch_bytes
-            self._tries = 0
-        else:
-            self._tries += 1
-            self._is_lost = self._is_lost or self._tries >= TRIES
-            if not self._is_due and not self._is_lost:
-                self._is_due = True
-                self._journal.schedule(self, at_once=False)
-        if self._is_lost:
-            self._lines.clear()
-
-
 class Journal:
     """The answers of this process on their way to Redis, and everybody's on their way back."""
 
@@ -171,6 +77,8 @@ class Journal:
         self._later: list[Recording] = []
         self._wake = asyncio.Event()
         self._is_down = False
+        #: Redis is short of memory.
+        self.is_full = False
         self._adopted: dict[asyncio.Task[None], asyncio.Task[None]] = {}
 
     # Who asks
@@ -213,7 +121,7 @@ class Journal:
         if await self._ask(self._redis.exists(_sign_of(process))) != 0:
             return False
         last = await self._ask(self._redis.lindex(KEY_PREFIX + answer_id, -1))
-        return last is None or _read(last)[2][-1] != _WHOLE
+        return last is None or entry_of(last)[2][-1] != WHOLE
 
     async def follow(self, place: Place) -> AsyncGenerator[Kept, None]:
         """The events after a place, as they come; at least the last one.
@@ -223,11 +131,11 @@ class Journal:
         last: Kept | None = None
         async with aclosing(self._lines(place)) as lines:
             async for number, line in lines:
-                if line == _WHOLE:
+                if line == WHOLE:
                     if last is not None and last.number <= place.after:
                         yield last
                     return
-                last = Kept(number, _data_of(line))
+                last = Kept(number, data_of(line))
                 if number > place.after:
                     yield last
         raise AnswerInterrupted("the answer ended with the connection that it was for; ask again")
@@ -235,27 +143,28 @@ class Journal:
     async def _lines(self, place: Place) -> AsyncGenerator[tuple[int, str], None]:
         """An answer's lines with their numbers, up to the mark of a good end, or up to where they break off."""
         passed, entries_read, process = 0, 0, place.process
-        silence = 0.0
-        while silence < SILENCE_SECONDS:
+        said_at = redis_at = time.monotonic()
+        while (now := time.monotonic()) - said_at < SILENCE_SECONDS and now - redis_at < OUTAGE_SECONDS:
             entries, is_alive = await self._look(place.answer_id, entries_read, process)
             entries_read += len(entries)
             for entry in entries:
-                process, first, lines = _read(entry)
+                process, first, lines = entry_of(entry)
                 # Of what was written twice, after Redis was late to answer, the second is passed over.
                 for number, line in enumerate(lines[max(0, passed + 1 - first) :], max(first, passed + 1)):
-                    if line == _BROKEN or number > passed + 1:  # Redis may have lost some
+                    if line == BROKEN or number > passed + 1:  # Redis may have lost some
                         return
                     passed = number
                     yield number, line
-                    if line == _WHOLE:
+                    if line == WHOLE:
                         return
-            if not entries and not is_alive:
+            if not entries and is_alive is False:
                 return
-            silence = 0.0 if entries else silence + LOOK_SECONDS
+            said_at = now if entries else said_at
+            redis_at = redis_at if is_alive is None else now
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look(self, answer_id: str, start: int, process: str) -> tuple[Sequence[str], bool]:
-        """New entries of an answer, and whether more can come. Says that there is a reader."""
+    async def _look(self, answer_id: str, start: int, process: str) -> tuple[Sequence[str], bool | None]:
+        """New entries of an answer, and whether more can come, if Redis says. Tells that there is a reader."""
         key = KEY_PREFIX + answer_id
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.lrange(key, start, -1)
@@ -263,7 +172,7 @@ class Journal:
             pipe.set(_reader_of(answer_id), "1", ex=GRACE_SECONDS)
             found = await self._ask(pipe.execute())
         if found is None:
-            return (), True
+            return (), None
         return found[0], bool(found[1]) or not process
 
     # Who answers
@@ -283,6 +192,10 @@ class Journal:
         self._later.clear()
         self._wake.set()
 
+    @property
+    def adopts(self) -> bool:
+        return len(self._adopted) < MOST_ADOPTED
+
     def adopt(self, recording: Recording, work: asyncio.Task[None]) -> None:
         """Let an answer go on that has no reader here, while it has one elsewhere or its client may come back."""
         minding = asyncio.create_task(self._mind(recording, work))
@@ -295,8 +208,7 @@ class Journal:
         while not work.done():
             await asyncio.wait({work}, timeout=CHECK_SECONDS)
             if not work.done() and not await self._ask(self._redis.exists(reader)):
-                work.cancel()
-                await asyncio.wait({work})
+                await cancelled(work)
         if not work.cancelled() and (error := work.exception()) is not None:
             log.error("answer.crashed", exc_info=error)
 
@@ -322,14 +234,24 @@ class Journal:
         """Say that this process lives, for as long as it does."""
         while True:
             await self._ask(self._redis.set(_sign_of(self.process), "1", ex=ALIVE_SECONDS))
+            await self._look_for_room()
             await asyncio.sleep(SIGN_SECONDS)
+
+    async def _look_for_room(self) -> None:
+        try:
+            async with asyncio.timeout(REDIS_SECONDS):
+                memory = await self._redis.info("memory")
+        except (RedisError, OSError, TimeoutError):
+            return  # away, or not ours to ask
+        was_full, self.is_full = self.is_full, 0 < memory["maxmemory"] * NEARLY_FULL <= memory["used_memory"]
+        if self.is_full and not was_full:
+            log.warning("journal.redis_nearly_full", bytes=memory["used_memory"], most=memory["maxmemory"])
 
     async def leave(self) -> None:
         """Let answers without a reader come to their end, but not for long; write the rest."""
         if self._adopted:
             await asyncio.wait(list(self._adopted.values()), timeout=LEAVING_SECONDS)
-        for work in self._adopted.values():
-            work.cancel()
+        await cancelled(*self._adopted.values())
         if self._adopted:
             await asyncio.wait(list(self._adopted))
         self._promote()
@@ -358,28 +280,7 @@ async def open_journal(redis: Redis) -> AsyncIterator[Journal]:
         yield journal
     finally:
         await journal.leave()
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-def _line_of(write: bytes) -> bytes:
-    """What is kept of an event's write: its JSON, of a chunk only the string. JSON holds no raw line end."""
-    start = write.find(b"data: ")
-    if start < 0:
-        return write  # the mark of the end
-    data = write[start + 6 : -2]
-    return data[len(CHUNK) : -1] if data.startswith(CHUNK) else data
-
-
-def _data_of(line: str) -> str:
-    return f"{CHUNK.decode()}{line}}}" if line.startswith('"') else line
-
-
-def _read(entry: str) -> tuple[str, int, list[str]]:
-    process, first, lines = entry.split(":", 2)
-    return process, int(first), lines.split("\n")
+        await cancelled(*tasks)
 
 
 def _sign_of(process: str) -> str:

@@ -49,12 +49,12 @@ from api.security import Keys
 from api.sessions import Sessions
 from api.shutdown import draining_on_signals
 from api.source_poll import poll_source
-from api.stream import cancelled
 from shared.errors import ConfigurationError
 from shared.logging import configure_logging
 from shared.reconcile import TICK_SECONDS, keep_reconciling
 from shared.services import Services, open_services
 from shared.settings import Settings, load_settings
+from shared.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import structlog
@@ -31,6 +31,8 @@ STREAM: Final = "lectern:questions"
 NAMING_KEY: Final = "lectern:questions:day:"
 #: About 30 MB of Redis, at five passages an answer. The oldest go first, whatever their age.
 MOST_ENTRIES: Final = 20_000
+#: ... and fewer where they are long: somebody may ask nothing but pastes, all day.
+MOST_BYTES: Final = 64 * 1024 * 1024
 #: Entries that wait while Redis is slow or away; what comes beyond is counted and lost.
 MOST_WAITING: Final = 1000
 #: Entries a write, and entries a read.
@@ -103,7 +105,9 @@ class QuestionLog:
 
     async def _write_all(self) -> None:
         while self._waiting:
-            if not await self._try(self._write_batch):
+            if await self._try(self._write_batch):
+                await self._try(self._shrink)
+            else:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _write_batch(self) -> None:
@@ -119,6 +123,12 @@ class QuestionLog:
         for _ in batch:
             self._waiting.popleft()
 
+    async def _shrink(self) -> None:
+        size = await self._redis.memory_usage(STREAM) or 0
+        if size > MOST_BYTES:
+            entries = await self._redis.xlen(STREAM)
+            await self._redis.xtrim(STREAM, maxlen=entries * MOST_BYTES // size, approximate=True)
+
     async def _trim(self) -> None:
         await self._redis.xtrim(STREAM, minid=self._oldest(), approximate=False)
 
@@ -133,10 +143,12 @@ class QuestionLog:
 
     async def _secret_of_today(self) -> bytes:
         """The same in all processes, and gone for good with the day."""
-        day = datetime.now(UTC).date().isoformat()
+        today = datetime.now(UTC).date()
+        day = today.isoformat()
         if self._secret[0] != day:
             fresh = secrets.token_hex(32)
-            known = await self._redis.set(NAMING_KEY + day, fresh, nx=True, get=True, ex=DAY_SECONDS)
+            midnight = datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC)
+            known = await self._redis.set(NAMING_KEY + day, fresh, nx=True, get=True, exat=midnight)
             self._secret = (day, str(known or fresh).encode())
         return self._secret[1]
 

@@ -22,6 +22,7 @@ from api.dialects import Dialect
 from api.errors import Restarting, failure_of
 from api.middleware import cut_off
 from shared.errors import LecternError
+from shared.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +47,9 @@ Ending = Literal["finished", "left", "draining"]
 class Keeper(Protocol):
     """Is shown what an answer says, and may want it said to the end."""
 
-    #: Whether the answer goes on when its reader has left.
-    outlives_its_reader: bool
+    @property
+    def outlives_its_reader(self) -> bool:
+        """Whether the answer goes on when its reader has left."""
 
     def add(self, write: bytes) -> None:
         """Take note of an event."""
@@ -244,13 +246,6 @@ async def run_until_left(work: asyncio.Task[T], receive: Receive, draining: asyn
         return await first_ending(work, receive, draining)
     finally:
         await cancelled(work)
-
-
-async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel what still runs and wait until it has cleaned up."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def note_failure(error: Exception) -> None:

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any, Final
 
 from cli.client import Api
-from cli.errors import OK, BadInput
+from cli.errors import OK, BadInput, CommandError
 from cli.files import written_whole
 from cli.output import amount, complain, say, say_json
 from cli.releases import show_table
@@ -103,8 +103,10 @@ async def export(api: Api, file: str, wanted: Wanted, query: dict[str, str]) -> 
             async for line in api.lines("/questions", admin=True, **query):
                 stream.write(line.encode() + b"\n")
                 count += 1
+    except BrokenPipeError as error:
+        raise CommandError("nobody reads the questions any more") from error
     except OSError as error:
-        raise BadInput(f"{error.filename or 'the file'}: {error.strerror}") from error
+        raise BadInput(f"{file} cannot be written ({error.strerror})") from error
     # Standard output may be the file.
     complain(f"{amount(count, 'question')} exported")
     return OK

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from qdrant_client import AsyncQdrantClient
 from qdrant_client import models as q
 
 from shared.chunk_collections import DENSE, SPARSE, ChunkCollections
 from shared.fusion import fuse
-from shared.models import Passage, SparseVector, StoredChunk, Vector
+from shared.models import SERVERS_CHOICE, Passage, Placement, SparseVector, StoredChunk, Vector
 from shared.points import chunk_of
 from shared.qdrant_errors import waiting_visitor
 
@@ -18,6 +20,8 @@ from shared.qdrant_errors import waiting_visitor
 CANDIDATES: Final = 50
 #: Chunks of some sections that are read at once: a section of more is a list that no answer needs the whole of.
 SECTION_CHUNKS: Final = 200
+#: Chunks that are remembered, of 2 to 4 kB each: those that a site's usual questions find, several times over.
+REMEMBERED: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,11 @@ class _Scores:
 
 class ChunkSearch(ChunkCollections):
     """Every method raises DependencyDown if Qdrant does not answer."""
+
+    def __init__(self, client: AsyncQdrantClient, alias: str, placement: Placement = SERVERS_CHOICE) -> None:
+        super().__init__(client, alias, placement)
+        #: Chunks that were found lately, the latest last. An id is made of what it stands for, which never changes.
+        self._found: OrderedDict[str, StoredChunk] = OrderedDict()
 
     async def search(
         self,
@@ -98,13 +107,19 @@ class ChunkSearch(ChunkCollections):
         ]
 
     async def chunks_by_id(self, collection: str, ids: Iterable[str]) -> dict[str, StoredChunk]:
-        """These chunks, those that are there."""
-        wanted: list[int | str | Any] = list(ids)
-        if not wanted:
-            return {}
-        async with waiting_visitor():
-            records = await self._client.retrieve(collection, wanted, with_payload=True)
-        return {str(record.id): chunk_of(str(record.id), record.payload or {}) for record in records}
+        """These chunks, those that are there; `since` and `until` are as they were when each was read."""
+        wanted = dict.fromkeys(ids)
+        lacking: list[int | str | Any] = [id_ for id_ in wanted if id_ not in self._found]
+        if lacking:
+            async with waiting_visitor(self._client):
+                records = await self._client.retrieve(collection, lacking, with_payload=True)
+            self._found |= {str(record.id): chunk_of(str(record.id), record.payload or {}) for record in records}
+        there = {id_: self._found[id_] for id_ in wanted if id_ in self._found}
+        for id_ in there:
+            self._found.move_to_end(id_)
+        while len(self._found) > REMEMBERED:
+            self._found.popitem(last=False)
+        return there
 
     async def holding(
         self, collection: str, release: int, names: Sequence[SparseVector], each: int
@@ -120,14 +135,15 @@ class ChunkSearch(ChunkCollections):
     async def chunks_under(
         self, collection: str, release: int, places: Sequence[tuple[str, str]]
     ) -> list[list[StoredChunk]]:
-        """The chunks of a release under each of these headings, named by page path and address, in reading order."""
+        """The chunks of a release under these headings, named by page path and address: runs in reading order, one a
+        heading, or more where it has too many chunks for all of them to be read."""
         sections = [q.Filter(must=[_is("path", path), _is("url", url), _is("record", "chunk")]) for path, url in places]
         paths = sorted({path for path, _ in places})
         pages = q.Filter(must=[_is("record", "page"), q.FieldCondition(key="path", match=q.MatchAny(any=paths))])
         condition = q.Filter(must=visible_at(release, release), should=[*sections, pages])
         found: dict[tuple[str, str], dict[str, StoredChunk]] = {place: {} for place in places}
         order: dict[str, int] = {}
-        async with waiting_visitor():
+        async with waiting_visitor(self._client):
             records, _ = await self._client.scroll(collection, scroll_filter=condition, limit=SECTION_CHUNKS)
         for record in records:
             payload = record.payload or {}
@@ -136,7 +152,7 @@ class ChunkSearch(ChunkCollections):
             else:
                 chunk = chunk_of(str(record.id), payload)
                 found[chunk.chunk.path, chunk.chunk.url][chunk.id] = chunk
-        return [[chunks[id_] for id_ in sorted(chunks, key=lambda id_: order.get(id_, 0))] for chunks in found.values()]
+        return [run for chunks in found.values() for run in runs_of(chunks, order)]
 
     async def _scores(
         self, collection: str, queries: Sequence[Query], condition: q.Filter, limit: int = CANDIDATES
@@ -159,11 +175,24 @@ class ChunkSearch(ChunkCollections):
                 places.append(found.bm25)
         if not requests:
             return scores
-        async with waiting_visitor():
+        async with waiting_visitor(self._client):
             replies = await self._client.query_batch_points(collection, requests)
         for place, reply in zip(places, replies, strict=True):
             place.update((str(point.id), point.score) for point in reply.points)
         return scores
+
+
+def runs_of(chunks: Mapping[str, StoredChunk], order: Mapping[str, int]) -> list[list[StoredChunk]]:
+    """Chunks by their id, put in order by their places on the page: those that follow each other are one run. Chunks
+    without a place are left out: nobody knows what stands beside them."""
+    runs: list[list[StoredChunk]] = []
+    last: int | None = None
+    for place, id_ in sorted((order[id_], id_) for id_ in chunks if id_ in order):
+        if last is None or place != last + 1:
+            runs.append([])
+        runs[-1].append(chunks[id_])
+        last = place
+    return runs
 
 
 def visible_at(oldest: int, newest: int) -> list[q.Condition]:

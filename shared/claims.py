@@ -176,6 +176,7 @@ async def holding(jobs: Keeper, claim: Claim, *, heed: bool = True) -> AsyncIter
             raise ending[0] from None
         raise
     finally:
+        worker = None  # a keeper that has not heard its cancellation ends later, and must not end other work then
         keeper.cancel()
         with suppress(DependencyDown):  # it runs out by itself
             await jobs.release(claim)

@@ -10,6 +10,7 @@ LecternError
 ├── ReleaseGone             409  a release cannot be made live any more
 ├── PayloadTooLarge         413  the body is over the limit
 ├── RateLimited             429  carries the seconds to wait
+├── Overloaded              503  more questions at once than the process can serve; retryable
 ├── PageError               422  one page cannot be indexed; the job names it and goes on
 ├── DependencyDown          503  Redis or Qdrant does not answer; retryable
 │   ├── SchemaTooNew        503  a newer version of Lectern wrote the data
@@ -104,6 +105,14 @@ class RateLimited(LecternError):
 
     code = "RATE_LIMIT"
     status = 429
+    retryable = True
+
+
+class Overloaded(LecternError):
+    """Raised for a question that would wait too long for its turn."""
+
+    code = "OVERLOADED"
+    status = 503
     retryable = True
 
 

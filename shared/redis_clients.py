@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import redis
 from redis import asyncio as redis_asyncio
@@ -15,9 +15,14 @@ from redis.sentinel import Sentinel
 
 from shared.redis_address import RedisAddress, sentinel_options, server_options
 
+#: Commands that a process may have under way: each takes a connection for itself, and redis-py refuses what is beyond.
+#: As many as visitors whom one process can serve.
+MAX_CONNECTIONS: Final = 1000
+
 
 def async_redis(address: RedisAddress, **options: Any) -> redis_asyncio.Redis:
     """A client for the running event loop; `options` are redis-py's. Close it with `close_redis`."""
+    options = {"max_connections": MAX_CONNECTIONS, **options}
     if address.primary is None:
         ((host, port),) = address.hosts
         return redis_asyncio.Redis(host=host, port=port, **server_options(address), **options)

@@ -77,7 +77,7 @@ class Records:
             await self._client.upsert(self.collection, points=[point], wait=True, ordering=strong, **condition)
 
     async def get(self, kind: Kind, key: str) -> dict[str, Any] | None:
-        async with waiting_visitor():
+        async with waiting_visitor(self._client):
             await self._schema.check()
             try:
                 found = await self._client.retrieve(self.collection, ids=[_id(kind, key)], with_payload=True)

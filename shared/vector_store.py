@@ -103,7 +103,7 @@ class VectorStore(ChunkSearch):
     async def sees_all(self, collection: str, release: int, chunk_ids: Sequence[str]) -> bool:
         """Whether a reader of the release sees every one of these chunks."""
         condition = q.Filter(must=[*visible_at(release, release), q.HasIdCondition(has_id=_ids(chunk_ids))])
-        async with waiting_visitor():
+        async with waiting_visitor(self._client):
             result = await self._client.count(collection, count_filter=condition, exact=True)
         return result.count == len(set(chunk_ids))
 

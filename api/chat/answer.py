@@ -7,17 +7,19 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
+from api.chat.admission import admission
 from api.chat.answer_writer import AnswerWriter
 from api.chat.citations import Written, link_to
 from api.chat.events import Cited, Delta, Event, Finished, Found, Question, Started
 from api.chat.identifiers import remark_on, unknown_names
-from api.chat.judge import Verdict, judge
+from api.chat.judge import Verdict
 from api.chat.leaks import without_leaks
 from api.chat.model import ChatModel, Ending, ExtractiveModel
+from api.chat.parts import find_and_judge
 from api.chat.prompt import Prompt, build_prompt
 from api.chat.readings import question_back
 from api.chat.refusal import note_on_missing, refuse
-from api.chat.retrieve import Findings, find
+from api.chat.retrieve import Findings
 from api.chat.rewrite import standalone
 from api.chat.small_talk import reply_to_small_talk
 from shared.models import Passage, Release
@@ -26,6 +28,7 @@ from shared.tokens import count_tokens
 
 NOTHING_INDEXED: Final = "Nothing has been indexed yet, so there is nothing to answer from. Please come back later."
 STOPPED: Final = "The model's provider has stopped this answer."
+NOTHING_SAID: Final = "The model has written nothing that could be shown. Please ask again, or in other words."
 
 
 async def answer(question: Question, services: Services, model: ChatModel) -> AsyncGenerator[Event, None]:
@@ -42,8 +45,8 @@ async def answer(question: Question, services: Services, model: ChatModel) -> As
         return
     searched = await standalone(question, services, model)
     looked_for = replace(question, text=searched, history=()) if searched else question
-    findings = await find(looked_for, release, services)
-    verdict = await judge(looked_for, findings, release, services)
+    async with admission().turn():
+        findings, verdict = await find_and_judge(looked_for, release, services)
     if not verdict.answerable:
         yield _started((), findings, release)
         refused = refuse(question.text, verdict)
@@ -89,14 +92,14 @@ async def _streamed(
                 yield event
     for event in _events(writer.finish(), said):
         yield event
-    if not said and ending.finish_reason == "content_filter":
-        for event in _events(Written(STOPPED), said):
+    if not "".join(said).strip():
+        for event in _events(Written(STOPPED if ending.finish_reason == "content_filter" else NOTHING_SAID), said):
             yield event
     unknown = await unknown_names("".join(heard), prompt.passages, release, services)
     remarks = (
         remark_on(unknown),
         note_on_missing(verdict),
-        question_back(prompt.question.text, prompt.passages, writer.cited),
+        question_back(prompt.question, prompt.passages, writer.cited),
     )
     for event in _events(Written("".join(remarks)), said):
         yield event

@@ -121,6 +121,9 @@ class AnswerWriter:
 
     def _take_prose(self, piece: str) -> None:
         """Text in which a sentence may end or begin."""
+        if self._held.isspace() and piece.isspace():
+            self._held += piece  # a model that is stuck writes thousands of line ends
+            return
         text = self._held + piece
         waiting = _WAITING.search(text)
         text, self._held = (text[: waiting.start()], waiting.group()) if waiting else (text, "")

@@ -189,7 +189,7 @@ def worth_keeping(started: Started, finished: Finished, model: str) -> bool:
         return False
     if finished.no_results:
         return True
-    if finished.confidence is not None and finished.confidence < LEAST_CONFIDENCE:
+    if not finished.sources or (finished.confidence is not None and finished.confidence < LEAST_CONFIDENCE):
         return False
     return not finished.unknown_names and all(claim.support != "unsupported" for claim in finished.claims)
 

@@ -56,10 +56,11 @@ AROUND: Final = 0.3
 BEGINNINGS: Final = 0.2
 BEGINNING: Final = 5
 #: For having the number, date or name that is asked for; for saying what the thing asked about is; for being the list
-#: or the steps that are asked for.
+#: or the steps that are asked for; for standing under a heading that is the name of the thing asked about.
 FITTING: Final = 0.08
 DEFINITION: Final = 0.2
 RIGHT_FORM: Final = 0.1
+OWN_SECTION: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def find_candidates(asked: Asked, passages: Sequence[Passage], bm25: Bm25Encoder
                 continue
             around = _around(place, pieces, passage, weights, bm25)
             words = worth + WORDS * _held(found, weights) + around + _fitting(found, asked)
+            heading = found.piece.heading or passage.chunk.chunk.heading
+            words += OWN_SECTION * (asked.subject != "" and plain(heading).strip() == asked.subject)
             words += BEGINNINGS * share(weights, frozenset[int]().union(*_related(found, asked)))
             candidates[key] = Candidate(number, place, found.piece, found.terms, words)
     return list(candidates.values())

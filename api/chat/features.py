@@ -140,7 +140,7 @@ def _together(weights: Mapping[int, float], sentences: Sequence[Sequence[Terms]]
         (
             share(weights, held | following)
             for part in sentences
-            for held, following in zip(part, [*part[1:], frozenset()], strict=True)
+            for held, following in zip(part, [*part[1:], frozenset()], strict=False)  # a blank passage has none
         ),
         default=0.0,
     )

@@ -23,7 +23,7 @@ WHOLE_QUESTION: Final = 4
 #: "See the guide."
 _POINTER: Final = re.compile(
     r"\W*(?:(?:note|tip|info|warning|also|finally)\W+)?(?:please\s+)?(?:see|refer\s+to|check\s+out|read\s+(?:more|about)"
-    r"|for\s+(?:more|further|additional|a\s+(?:more|full|complete|detailed)))\b",
+    r"|for\s+(?:more|further|additional|a\s+(?:more|full|complete|detailed))|(?:to|for)\s[^.:;]{1,80},\s+(?:see|read))\b",
     re.IGNORECASE,
 )
 #: "You will read about it in the next section."

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from api.chat.events import Event, Finished
+from shared.tasks import cancelled
 
 
 class Flight:
@@ -57,8 +58,7 @@ class Flight:
     async def cancel(self) -> None:
         """End it, and wait until it has let go of the model. Nobody can join it from now on."""
         self._on_end(self)
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await cancelled(self.task)
 
     async def _fly(self, events: AsyncGenerator[Event, None]) -> None:
         try:

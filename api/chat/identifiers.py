@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -22,7 +22,7 @@ from shared.services import Services
 
 log = structlog.get_logger(__name__)
 
-#: Names of an answer that are looked for outside the passages shown; an answer with more is code of the model's own.
+#: Names of an answer that are looked for outside the passages shown, the first ones: they tell enough.
 MOST_LOOKED_FOR: Final = 24
 #: Passages that are read for each of them: where a whole name is a rare term, the first one holds it.
 READ_FOR_EACH: Final = 10
@@ -38,7 +38,7 @@ SHORTEST_WORD: Final = 3
 _BLOCK: Final = re.compile(r"^(`{3,}|~{3,})([^\n]*)\n(.*?)(?:^\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 #: No name, and slow to search.
 _TOO_LONG: Final = re.compile(r"\S{200,}")
-_SPAN: Final = re.compile(r"(`+)(?!`)([^\n]{1,200}?)(?<!`)\1(?!`)")
+_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,200}?)(?<!`)\1(?!`)")
 _LINK: Final = re.compile(r"!?\[((?:\\.|[^\[\]\n]){0,300})\]\([^()\s]*\)")
 _ADDRESS: Final = re.compile(r"\b(?:[a-z][a-z0-9+.-]*://|www\.|localhost\b)[^\s<>\"'`)]*|\S+@\S+\.\w+", re.IGNORECASE)
 _EXTENSIONS: Final = (
@@ -127,7 +127,8 @@ async def unknown_names(
     the index does not answer within a second."""
     shown = [_whole(passage.chunk.chunk) for passage in passages]
     missing = [name for name in checkable_names(answer) if not any(holds(text, name) for text in shown)]
-    if not missing or len(missing) > MOST_LOOKED_FOR:
+    missing = missing[:MOST_LOOKED_FOR]
+    if not missing:
         return ()
     try:
         async with asyncio.timeout(PATIENCE):
@@ -138,19 +139,31 @@ async def unknown_names(
     except (LecternError, TimeoutError) as error:
         log.warning("names of an answer were not looked for", reason=str(error) or "late")
         return ()
-    texts = [*shown, *(_whole(chunk.chunk) for chunk in found)]
-    known = list(dict.fromkeys(name for text in texts for name in names_in(text)))
-    return tuple(
-        UnknownName(name, nearest(name, known))
-        for name in missing
-        if not any(holds(text, name) for text in texts[len(shown) :])
-    )
+    others = [_whole(chunk.chunk) for chunk in found]
+    invented = [name for name in missing if not any(holds(text, name) for text in others)]
+    return tuple([UnknownName(name, alike) async for name, alike in _with_nearest(invented, [*shown, *others])])
+
+
+async def _with_nearest(names: Sequence[str], texts: Sequence[str]) -> AsyncGenerator[tuple[str, str], None]:
+    """Each name with the nearest one of these texts. They are many where many names are invented, so that other
+    visitors get their turn after each text and each name, which take a millisecond or two."""
+    known: dict[str, None] = {}
+    for text in texts if names else ():
+        known |= dict.fromkeys(names_in(text))
+        await asyncio.sleep(0)
+    for name in names:
+        yield name, nearest(name, known)
+        await asyncio.sleep(0)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The most similar of the known names, a flag for a flag; "" if none comes near."""
-    alike = [other for other in known if other.startswith("--") == name.startswith("--") and other != name]
-    return next(iter(difflib.get_close_matches(name, alike, n=1, cutoff=LIKENESS)), "")
+    # Without their dashes, which would make any two short flags alike.
+    alike = {
+        other.lstrip("-"): other for other in known if other.startswith("--") == name.startswith("--") and other != name
+    }
+    found = difflib.get_close_matches(name.lstrip("-"), alike, n=1, cutoff=LIKENESS)
+    return alike[found[0]] if found else ""
 
 
 def remark_on(unknown: Sequence[UnknownName]) -> str:

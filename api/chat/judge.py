@@ -15,10 +15,11 @@ from typing import Final
 from api.chat.calibration import Calibration, calibrations
 from api.chat.events import Question
 from api.chat.features import AskedWord, asked_words, features, unheld
+from api.chat.identifiers import checkable_names, holds
 from api.chat.overlap import Terms, share, terms_of, topic_of, weigh
 from api.chat.retrieve import Findings
 from api.chat.scores import confidence_of, subject_score
-from shared.models import Passage, Release
+from shared.models import Chunk, Passage, Release
 from shared.services import Services
 
 #: An answer that is less likely right than wrong is given with the doubt said. On three sets of questions, this is so
@@ -29,13 +30,16 @@ SHOWN: Final = 0.9
 #: A passage with so large a part of the question's words, or so close in meaning, is worth naming where nothing fits.
 NEAR: Final = 0.5
 NEAR_MEANING: Final = 0.3
-#: Words that are looked up in the whole release before it is said that nothing mentions them.
+#: Words that are looked up in the whole release before it is said that nothing mentions them, and passages that are
+#: read for each: where a whole name is a rare term, the first one holds it.
 LOOKED_UP: Final = 4
+READ_FOR_EACH: Final = 3
 #: A part of a question is left open if no passage holds more of its words, while one holds so much of another part.
 NOTHING_HELD: Final = 0.2
 HELD: Final = 0.6
 #: Questions in one, and words of each: with fewer it is no question of its own.
 LEAST_PARTS: Final = 2
+MOST_PARTS: Final = 4
 LEAST_WORDS: Final = 2
 
 #: Between two questions in one.
@@ -44,6 +48,8 @@ _PARTS: Final = re.compile(
     r"(?=(?:also\s+)?(?:who|what|when|where|why|how|which|can|could|does|do|is|are|should)\b)",
     re.IGNORECASE,
 )
+#: Makes an identifier of words.
+_SIGN: Final = re.compile(r"[^\w'\u2019]|_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +119,17 @@ def near(text: str, passages: Sequence[Passage], calibration: Calibration, servi
 
 def uncovered_parts(text: str, passages: Sequence[Passage], services: Services) -> list[str]:
     """Of a question that asks several things, those that no passage speaks of, if one does of the others."""
-    parts = [part.strip() for part in _PARTS.split(text) if part and part.strip()]
-    if len(parts) < LEAST_PARTS:
-        return []
+    parts = parts_of(text)
     texts = [terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages]
     held = {part: _held(asked_words(part, services.bm25), texts) for part in parts}
     known = any(share is not None and share >= HELD for share in held.values())
     return [part for part, share in held.items() if known and share is not None and share <= NOTHING_HELD]
+
+
+def parts_of(text: str) -> list[str]:
+    """The questions in one; none where it asks but one thing, or too many to look at each."""
+    parts = [part.strip() for part in _PARTS.split(text) if part and part.strip()]
+    return parts if LEAST_PARTS <= len(parts) <= MOST_PARTS else []
 
 
 def _held(words: Sequence[AskedWord], texts: Sequence[Terms]) -> float | None:
@@ -132,13 +142,27 @@ def _held(words: Sequence[AskedWord], texts: Sequence[Terms]) -> float | None:
 async def _unknown(
     text: str, passages: Sequence[Passage], release: Release, services: Services, *, named: bool = False
 ) -> tuple[str, ...]:
-    """The question's words that stand nowhere in the release; of names and numbers alone, if `named`."""
-    texts = [terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages]
-    absent = unheld(asked_words(text, services.bm25), texts)
-    words = list(dict.fromkeys(word.text for word in absent if word.named or not named))[:LOOKED_UP]
-    if not words:
+    """The question's words that stand nowhere in the release; of names and numbers alone, if `named`.
+
+    An identifier counts as a whole, whatever else its parts name.
+    """
+    identifiers = checkable_names(text)
+    rest = text
+    for name in identifiers:
+        rest = rest.replace(name, " ")
+    words = [word.text for word in asked_words(rest, services.bm25) if word.named or not named]
+    shown = [passage.chunk.chunk for passage in passages]
+    absent = [word for word in dict.fromkeys((*identifiers, *words)) if not _is_in(word, shown, services)][:LOOKED_UP]
+    if not absent:
         return ()
-    keywords = [services.bm25.encode_query(word) for word in words]
-    holding = await services.store.holding(release.collection, release.number, keywords, 1)
-    known = frozenset[int]().union(*(terms_of(chunk.chunk.embedded_text, services.bm25) for chunk in holding))
-    return tuple(word for word, terms in zip(words, keywords, strict=True) if known.isdisjoint(terms.indices))
+    keywords = [services.bm25.encode_query(word) for word in absent]
+    holding = await services.store.holding(release.collection, release.number, keywords, READ_FOR_EACH)
+    return tuple(word for word in absent if not _is_in(word, [stored.chunk for stored in holding], services))
+
+
+def _is_in(word: str, chunks: Sequence[Chunk], services: Services) -> bool:
+    """Whether one of these chunks holds a word, in any case and form, or an identifier letter for letter."""
+    if not _SIGN.search(word):
+        whole = terms_of(word.lower(), services.bm25)  # of "GraphQL", "graph" is not enough
+        return not whole or any(whole & terms_of(chunk.embedded_text, services.bm25) for chunk in chunks)
+    return any(holds(f"{chunk.embedded_text}\n{chunk.path}".lower(), word.lower()) for chunk in chunks)

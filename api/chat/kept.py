@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.chat.events import Citation, Cited, Delta, Event, Finished, Started
+from shared.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,8 @@ PATIENCE_SECONDS: Final = 0.5
 PAUSE_SECONDS: Final = 1.0
 #: A maker that has died is missed after this time; one that lives says so twice in it.
 CLAIM_SECONDS: Final = 6.0
+#: Not 2, so that claims are not renewed in the very moment at which a Qdrant that hangs is given up.
+RENEWALS: Final = 2.5
 #: Stands in a claim's place when its answer was not fit to be kept: waiting for it is of no use.
 NOT_KEPT: Final = "not kept"
 #: Characters of a replayed event, at least: a visitor reads them at once, and each event costs both sides something.
@@ -161,8 +164,7 @@ class Shelf:
         try:
             yield claim
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await cancelled(renewing)
             with suppress(NoShelf):
                 if claim.not_kept:
                     await self._reset(key, token, NOT_KEPT)
@@ -171,7 +173,7 @@ class Shelf:
 
     async def _renew(self, key: str, token: str) -> None:
         while True:
-            await asyncio.sleep(CLAIM_SECONDS / 2)
+            await asyncio.sleep(CLAIM_SECONDS / RENEWALS)
             with suppress(NoShelf):
                 await self._reset(key, token, token)
 

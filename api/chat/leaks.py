@@ -127,14 +127,16 @@ async def without_leaks(
     """The model's parts up to where it recites its rules; closing this closes the model's stream."""
     rules, *_ = prompt.messages
     guard = LeakGuard(rules.content, "\n".join(passage.chunk.chunk.text for passage in prompt.passages))
+    begun = False
     async with aclosing(parts):
         async for part in parts:
             said = guard.finish() if isinstance(part, Ending) else guard.feed(part)
             if guard.leaked:
-                yield f"{said}\n\n{WITHHELD}"
+                yield f"{said}\n\n{WITHHELD}" if begun or said else WITHHELD
                 yield Ending("refusal")
                 return
             if said:
+                begun = True
                 yield said
             if isinstance(part, Ending):
                 yield part

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.chat.completions import Completion, status_of
 from api.chat.model import Ending
+from api.chat.pace import Pace
 from api.chat.presets import fields_of, preset_of
 from api.chat.prompt import Message, Prompt
 from api.chat.thoughts import Thoughts
@@ -68,6 +69,7 @@ class OpenAIChatModel:
         self._own_fields = fields_of(preset.host, name)
         self._proxy = proxy_for(self._url)
         self._session: ClientSession | None = None
+        self._pace = Pace()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -83,12 +85,13 @@ class OpenAIChatModel:
         thoughts = Thoughts()
         heard: list[str] = []
         watch = Watch(self._patience, self._patience + most_tokens / SLOWEST)
-        with self._provider_errors(completion):
+        with self._provider_errors(completion), self._pace.answer() as gap:
             async with AsyncExitStack() as stack:
                 response = await self._open(messages, most_tokens, stack)
                 read = response.content.readany
                 # Each read takes all that is there, so that the next one waits and lets others run.
                 while not completion.done:
+                    await gap.rest()
                     chunk = await (_soon(read, LAST_WORDS) if completion.finished else watch.read(read, completion))
                     text = completion.feed(chunk) if chunk else completion.end()
                     if completion.error is not None:

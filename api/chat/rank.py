@@ -32,7 +32,7 @@ SELECTED_PAGE_BONUS: Final = 0.4
 SAME: Final = 0.95
 
 _WORDS: Final = re.compile(r"\w+")
-_QUOTED: Final = re.compile(r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|`+([^`\n]{1,200})`+")
+_QUOTED: Final = re.compile(r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|(?<!`)`+([^`\n]{1,200})`+")
 #: Words that are no words: `--flag`, `snake_case`, `camelCase`, `Class.method`, `E0308`, `/etc/hosts`, `@scope/pkg`;
 #: and `HTTP 404`.
 _IDENTIFIER: Final = re.compile(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from api.chat.citations import link_to, section_of
-from api.chat.events import Citation
+from api.chat.events import Citation, Question
 from api.chat.markdown import escape_link_text
 from shared.models import Passage
 
@@ -15,13 +15,18 @@ from shared.models import Passage
 OFFERED: Final = 3
 
 _ONE_WORD: Final = re.compile(r"[^\W_][\w.+#-]*[?!.]?")
+#: Words that only ask.
+_ASKS: Final = frozenset(["describe", "explain", "how", "more", "what", "when", "where", "which", "who", "why"])
 
 
-def question_back(asked: str, passages: Sequence[Passage], cited: Sequence[Citation]) -> str:
+def question_back(question: Question, passages: Sequence[Passage], cited: Sequence[Citation]) -> str:
     """A closing line that offers the sections which the answer has not used; "" for a question of several words, and
-    where there is but one reading."""
-    word = asked.strip()
-    if not _ONE_WORD.fullmatch(word):
+    where there is but one reading, or something was said or marked before, which the word is about."""
+    word = question.text.strip()
+    if question.history or question.selection or not _ONE_WORD.fullmatch(word):
+        return ""
+    word = word.rstrip("?!.")
+    if word.lower() in _ASKS:
         return ""
     used = {(citation.path, citation.section) for citation in cited}
     others = [passage for passage in passages if (passage.chunk.chunk.path, section_of(passage)) not in used]
@@ -29,4 +34,4 @@ def question_back(asked: str, passages: Sequence[Passage], cited: Sequence[Citat
     if not links or not cited:
         return ""
     offered = links[0] if len(links) == 1 else f"{', '.join(links[:-1])} or {links[-1]}"
-    return f"\n\nWhat would you like to know about {escape_link_text(word.rstrip('?!.'))}? There is also {offered}."
+    return f"\n\nWhat would you like to know about {escape_link_text(word)}? There is also {offered}."

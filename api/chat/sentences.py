@@ -6,13 +6,14 @@ import re
 from typing import Final
 
 #: A code span, which no full stop within it can end.
-CODE_SPAN: Final = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 #: What may stand between a full stop and the space behind it.
 CLOSING: Final = "\"')\\]*_\u201d\u2019"
 _SENTENCE_END: Final = re.compile(
     rf"(?<=[.!?\u2026])[{CLOSING}]*\s+(?=[\"'(\[\\*_\u201c\u2018`]*[A-Z0-9\u00c0-\u00de\u0391-\u03a9\u0410-\u042f])|(?<=[\u3002\uff01\uff1f])\s*"
 )
-#: Words whose full stop ends no sentence.
+#: Words whose full stop ends no sentence, none of them longer than so many characters.
+LONGEST_ABBREVIATION: Final = 8
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:[A-Z]|St|Mr|Mrs|Ms|Dr|Prof|vs|etc|No|Nr|Fig|cf|ca|approx|e\.g|i\.e|z\.B)\.)$"
 )
@@ -26,7 +27,7 @@ def sentence_ends(text: str, start: int = 0) -> list[tuple[int, int]]:
     masked = CODE_SPAN.sub(lambda found: "X" * len(found.group()), text) if "`" in text else text
     ends: list[tuple[int, int]] = []
     for end in _SENTENCE_END.finditer(masked, start):
-        if not _ABBREVIATED.search(masked, start, end.start()):
+        if not _ABBREVIATED.search(masked, max(start, end.start() - LONGEST_ABBREVIATION), end.start()):
             ends.append((end.start() + len(end.group().rstrip()), end.end()))
             start = end.end()
     return ends

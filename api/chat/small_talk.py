@@ -13,6 +13,7 @@ ABOUT: Final = (
     "from. Ask me anything that they might cover."
 )
 ACKNOWLEDGED: Final = "Good! What else would you like to know about these docs?"
+NOTED: Final = "All right. What would you like to know about these docs?"
 
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 #: What is said in place of each of these, once marks and blanks between words are single blanks.
@@ -38,7 +39,8 @@ _REPLIES: Final = {
         | what\ can\ i\ ask(?:\ you)?""",
     ACKNOWLEDGED: r"""
         ok(?:ay)? | k+ | cool | great | nice | perfect | awesome | good | got\ it | i\ see | understood | makes\ sense
-        | lol | haha+ | yes | no | yep | nope | sure | never\ ?mind""",
+        | lol | haha+ | never\ ?mind""",
+    NOTED: "yes | no | yep | nope | sure",
 }
 _SAID: Final = {reply: re.compile(pattern, re.IGNORECASE | re.VERBOSE) for reply, pattern in _REPLIES.items()}
 
@@ -52,4 +54,4 @@ def reply_to_small_talk(text: str, *, amid: bool = False) -> str | None:
     if not said or (len(text.strip()) == 1 and text.isascii()):
         return GREETING
     reply = next((reply for reply, pattern in _SAID.items() if pattern.fullmatch(said)), None)
-    return None if amid and reply in (ACKNOWLEDGED, ABOUT) else reply
+    return None if amid and reply in (NOTED, ABOUT) else reply

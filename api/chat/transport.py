@@ -18,6 +18,9 @@ CONNECT_TIMEOUT: Final = 3
 REACH_TIMEOUT: Final = 6
 #: Streams at a time, which is about what one process can serve.
 MAX_STREAMS: Final = 2000
+#: Bytes of a stream that are read before they are asked for, two or three tokens: what comes while nobody reads stays
+#: with the system, and is taken from there in one go.
+READ_AHEAD: Final = 256
 #: Seconds that an idle connection is kept: a second less than the servers that let go first, which is after five.
 KEEP_ALIVE: Final = 4.0
 
@@ -30,7 +33,9 @@ def open_session(url: str, *, silence: float) -> ClientSession:
     trusted = trusted_authorities() if url.startswith("https:") or proxy_for(url) else True
     connector = aiohttp.TCPConnector(limit=MAX_STREAMS, keepalive_timeout=KEEP_ALIVE, ssl=trusted)
     # Without a cookie jar: a balancer's cookie would tie all visitors to one of its servers.
-    return aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=READ_AHEAD
+    )
 
 
 def proxy_for(url: str) -> str | None:

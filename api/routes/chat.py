@@ -31,9 +31,10 @@ from api.clients import address_of
 from api.dependencies import Runtime, RuntimeDep
 from api.dialects import Asked, JsonLines, Replay, ServerSentEvents, final_answer, plain_sources
 from api.errors import Restarting, request_id_of
-from api.journal import Place, Recording
+from api.journal import Place
 from api.question_entry import Course, entry_of
 from api.questions import SESSION_ID_CHARACTERS, ChatRequest, question_of
+from api.recording import Recording
 from api.schemas import AnonymousSession, FinalAnswer, QueryAnswer
 from api.sessions import Conversation
 from api.stream import AnswerStream, run_until_left

@@ -60,8 +60,7 @@ class Row:
 
 async def measure(server: Server, count: int, model_url: str, first_number: int) -> Row:
     """Open `count` streams, keep as many open for some seconds, and weigh them."""
-    for number in range(WARM_UP):
-        await visit(server.target, first_number + number)
+    await asyncio.gather(*(visit(server.target, first_number + number) for number in range(WARM_UP)))
     before = memory_of(server.pid).resident
     visits: list[Visit] = []
     rate = count / LENGTH

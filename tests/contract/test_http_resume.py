@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -15,7 +16,10 @@ import redis
 
 import api.journal
 from api.chat.events import Delta, Event, Started
+from api.errors import AnswerInterrupted
+from api.journal import Journal, Place
 from shared.errors import ProviderUnavailable
+from shared.services import open_redis
 from shared.settings import Settings
 from tests.http_api import (
     ScriptedAnswer,
@@ -335,3 +339,62 @@ def test_the_journal_of_an_answer_is_gone_after_five_minutes(make_settings: Make
         name = f"lectern:answer:{id_.partition('-')[0]}"
         wait_for(lambda: 0 < int(kept.ttl(name)) <= 300)
         assert all(int(kept.ttl(key)) > 0 for key in kept.keys("lectern:answer:*"))
+
+
+# What nobody may use up
+
+
+def test_no_more_answers_go_on_without_a_reader_than_a_process_can_bear(make_settings: MakeSettings) -> None:
+    answer = ScriptedAnswer(STARTED, Delta("One."), 30.0)
+    with impatient(MOST_ADOPTED=0), serving(make_settings(), answer) as client:
+        Reader(client, **KEY).read(2)
+        assert answer.closed.wait(1)
+
+
+def test_an_answer_that_cannot_be_kept_leaves_its_key_free(make_settings: MakeSettings) -> None:
+    answer = ScriptedAnswer(STARTED, *(Delta("x" * 50_000) for _ in range(8)), finished("x"))
+    with serving(make_settings(), answer) as client:
+        for _ in range(2):
+            assert types_of(ask(client, **KEY))[-1] == "done"
+    assert len(answer.questions) == 2
+
+
+def test_a_redis_that_is_nearly_full_is_spared(make_settings: MakeSettings, stores: Stores) -> None:
+    with redis.Redis.from_url(stores.redis_url) as kept, impatient(NEARLY_FULL=1e-9, SIGN_SECONDS=0.05):
+        kept.config_set("maxmemory", "4gb")
+        try:
+            with serving(make_settings(), ScriptedAnswer(*QUICK)) as client:
+                wait_for(lambda: any(entry["event"] == "journal.redis_nearly_full" for entry in client.logs))
+                whole = events_with_ids(ask(client, **KEY))
+                assert [event["type"] for _, event in whole] == ["start", "chunk", "chunk", "final", "done"]
+                again = events_of(ask(client, **{"Last-Event-ID": whole[0][0]}))
+                assert again[-1]["code"] == "ANSWER_INTERRUPTED"
+        finally:
+            kept.config_set("maxmemory", "0")
+
+
+async def test_an_answer_is_not_waited_for_while_redis_is_away(make_settings: MakeSettings) -> None:
+    client = open_redis(make_settings(redis_url="redis://127.0.0.1:1/0"))
+    place = Place("0" * 32, process="one")
+    with impatient(OUTAGE_SECONDS=0.3):
+        async with asyncio.timeout(5):
+            with pytest.raises(AnswerInterrupted):
+                _ = [kept async for kept in Journal(client).follow(place)]
+    await client.aclose()
+
+
+def test_a_list_that_redis_has_lost_a_part_of_does_not_stay_for_good(
+    make_settings: MakeSettings, stores: Stores
+) -> None:
+    answer = ScriptedAnswer(STARTED, Delta("One "), 1.0, Delta("two."), 30.0)
+    with (
+        serving(make_settings(), answer) as client,
+        redis.Redis.from_url(stores.redis_url) as kept,
+        client.stream("POST", "/chat", json={"question": "How?"}) as response,
+    ):
+        lines = response.iter_lines()
+        name = f"lectern:answer:{next(line for line in lines if line.startswith('id: '))[4:36]}"
+        wait_for(lambda: bool(kept.exists(name)))
+        kept.delete(name)
+        wait_for(lambda: bool(kept.exists(name)))
+        assert int(kept.ttl(name)) > 0

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,10 +15,10 @@ from redis.asyncio import Redis
 
 from api import question_log
 from api.question_log import NAMING_KEY, STREAM, QuestionLog
-from api.stream import cancelled
 from shared.errors import DependencyDown
 from shared.services import open_redis
 from shared.settings import Settings
+from shared.tasks import cancelled
 
 MakeSettings = Callable[..., Settings]
 DAY = 24 * 3600
@@ -103,12 +103,28 @@ async def test_there_are_never_many_more_entries_than_are_allowed(
     assert (await anext(log.read("question")))["question"] == "899"
 
 
+async def test_long_entries_are_fewer(
+    store: Redis, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question_log, "MOST_BYTES", 500_000)
+    async with running(store, make_settings()) as log:
+        for number in range(900):
+            note(log, f"{number} {'x' * 2000}")
+        await written(log)
+        await log._try(log._shrink)
+    # Redis trims whole nodes, and knows the size of the whole by a sample.
+    assert 100 < await store.xlen(STREAM) < 350
+    assert (await anext(log.read("question")))["question"].startswith("899 ")
+
+
 async def test_the_day_s_secret_is_shared_and_goes_with_the_day(store: Redis, make_settings: MakeSettings) -> None:
     async with running(store, make_settings()) as log:
         note(log, "How?")
         await written(log)
     name = NAMING_KEY + datetime.now(UTC).date().isoformat()
     assert 0 < await store.ttl(name) <= DAY
+    midnight = (datetime.now(UTC) + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert await store.expiretime(name) == midnight.timestamp()
     first = (await anext(log.read("question")))["visitor"]
     await store.delete(name)
     async with running(store, make_settings()) as other_day:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from api.chat.answer import NOTHING_INDEXED, STOPPED, answer
+from api.chat.answer import NOTHING_INDEXED, NOTHING_SAID, STOPPED, answer
 from api.chat.citations import link_to
 from api.chat.events import Cited, Delta, Event, Finished, Question, Started
 from api.chat.model import Ending, ExtractiveModel
@@ -168,6 +168,12 @@ async def test_an_answer_that_the_provider_s_filter_swallowed_is_not_an_empty_pa
     assert Delta(STOPPED) in events
     assert isinstance(events[-1], Finished)
     assert events[-1].finish_reason == "content_filter"
+
+
+async def test_an_answer_of_which_nothing_is_left_is_not_an_empty_page() -> None:
+    events = await events_of(FakeModel("[99]\n", Ending("stop")), finding(ANCHOR))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].answer.strip() == NOTHING_SAID
 
 
 async def test_without_a_model_the_passages_are_quoted_and_cited() -> None:

@@ -96,7 +96,7 @@ def test_a_question_that_leans_on_something_does_not_stand_alone(question: Quest
         ({"confidence": 0.6}, True), ({"confidence": 0.1, "no_results": True}, True),
         ({"claims": (Claim("A.", "supported"), Claim("B.", "weak"))}, True),
         ({"claims": (Claim("A.", "supported"), Claim("B.", "unsupported"))}, False),
-        ({"unknown_names": (UnknownName("--frce"),)}, False),
+        ({"unknown_names": (UnknownName("--frce"),)}, False), ({"sources": ()}, False),
     ],
 )  # fmt: skip
 def test_only_an_answer_that_is_whole_and_borne_out_is_kept(changes: dict[str, Any], kept: bool) -> None:

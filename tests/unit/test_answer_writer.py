@@ -191,7 +191,9 @@ def test_the_outcome_does_not_depend_on_where_an_answer_is_cut() -> None:
     assert written(ANSWER, *range(1, len(ANSWER))) == whole
 
 
-@pytest.mark.parametrize("odd", ["a. ", "`a. ", "a_", "Ab", "x-", "/a", "*", "a.b", "\n- ", "| ", "1 ", "(", "aB. C"])
+@pytest.mark.parametrize(
+    "odd", ["a. ", "`a. ", "a_", "Ab", "x-", "/a", "*", "a.b", "\n- ", "| ", "1 ", "(", "aB. C", "A. ", "\n"]
+)
 def test_long_runs_of_odd_characters_take_no_longer_than_words(odd: str) -> None:
     text = odd * (40_000 // len(odd))
     began = time.process_time()

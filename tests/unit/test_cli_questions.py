@@ -113,7 +113,10 @@ def test_a_file_that_could_not_be_written_whole_is_not_there(api: ScriptedApi, t
     result = run(api, "--jsonl", "out.jsonl")
     assert result.exit_code == 3
     assert list(tmp_path.iterdir()) == []
-    assert run(api, "--jsonl", "no/such/folder.jsonl").exit_code == 2
+    astray = run(api, "--jsonl", "no/such/folder.jsonl")
+    assert (astray.exit_code, astray.stderr) == (
+        2, "lectern: no/such/folder.jsonl cannot be written (No such file or directory)\n"
+    )  # fmt: skip
 
 
 def test_standard_output_takes_the_lines(api: ScriptedApi) -> None:

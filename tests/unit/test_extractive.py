@@ -144,8 +144,11 @@ async def test_words_of_the_question_alone_answer_a_question_of_yes_or_no_and_no
     assert (await quoted("Is chain required?", [passage("Chain is required. Ropes fray.")])).startswith("Chain is")
 
 
-async def test_a_sentence_that_sends_the_reader_elsewhere_does_not_lead() -> None:
-    text = "See the page on anchor depth. An anchor holds in ten metres."
+@pytest.mark.parametrize(
+    "pointer", ["See the page on anchor depth.", "To find the depth an anchor holds in, see Anchor depth."]
+)
+async def test_a_sentence_that_sends_the_reader_elsewhere_does_not_lead(pointer: str) -> None:
+    text = f"{pointer} An anchor holds in ten metres."
     assert (await quoted("What depth does an anchor hold in?", [passage(text)])).startswith("An anchor holds")
 
 
@@ -195,6 +198,15 @@ async def test_what_a_thing_is_comes_before_what_else_is_said_of_it() -> None:
     text = "A kedge anchor saves boats. Each boat has a kedge anchor. A *kedge anchor* is a light second anchor."
     for question in ("What is a kedge anchor?", "kedge anchor", "what does kedge anchor mean"):
         assert (await quoted(question, [passage(text)])).startswith("A *kedge anchor* is a light second anchor.")
+
+
+async def test_a_thing_asked_about_by_its_name_is_answered_from_the_section_of_that_name() -> None:
+    passages = [
+        passage("Range: 0 to 500, and at most `CHAIN_LENGTH`.", heading="MIN_CHAIN_LENGTH", score=1.0),
+        passage("How much of it is let out, in metres.", heading="CHAIN_LENGTH", score=1.2),
+    ]
+    for question in ("CHAIN_LENGTH", "What does CHAIN_LENGTH do?"):
+        assert (await quoted(question, passages)).startswith("How much of it is let out")
 
 
 async def test_steps_are_preferred_where_it_is_asked_how_and_a_list_where_one_is_asked_for() -> None:

@@ -88,3 +88,8 @@ def test_scores_rise_with_what_speaks_for_an_answer() -> None:
     assert subject_score(near_miss) > LEAST_SUBJECT, "its subject is right"
     sure, unsure, no = (confidence_of(each, LEAST_SUBJECT) for each in (good, near_miss, far))
     assert 0 <= no < unsure < 0.5 < sure <= 1
+
+
+def test_a_blank_passage_without_a_heading_holds_nothing() -> None:
+    blank = passage("\n", title="", heading=None)
+    assert features("Where is the anchor?", [blank], 0.5, BM25).together == 0.0

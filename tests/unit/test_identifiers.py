@@ -10,7 +10,7 @@ import pytest
 
 from api.chat import identifiers
 from api.chat.events import UnknownName
-from api.chat.identifiers import holds, names_in, nearest, remark_on, unknown_names
+from api.chat.identifiers import MOST_LOOKED_FOR, holds, names_in, nearest, remark_on, unknown_names
 from shared.errors import DependencyDown
 from shared.models import Passage, SparseVector, StoredChunk
 from shared.services import Services
@@ -117,6 +117,27 @@ async def test_the_rest_is_looked_for_in_the_release_in_one_request() -> None:
     assert store.asked == [3]
 
 
+async def test_an_answer_full_of_invented_names_is_not_let_off() -> None:
+    answer = " ".join(f"`--no-such-{n}`" for n in range(2 * MOST_LOOKED_FOR))
+    assert len(await unknown_names(answer, [SHOWN], RELEASE, services()[0])) == MOST_LOOKED_FOR
+
+
+async def test_others_get_their_turn_while_many_invented_names_are_looked_at() -> None:
+    answering, _ = services(*(passage(f"Set `--flag-{n}`.", path=f"{n}.md") for n in range(20)))
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(other())
+    assert len(await unknown_names("`--no-such` `--nor-this` `--nor-that`", [SHOWN], RELEASE, answering)) == 3
+    waiting.cancel()
+    assert turns >= 20
+
+
 async def test_an_invented_name_is_reported_with_the_nearest_real_one() -> None:
     found = await unknown_names("Set `--lines-count` and HARBOR_MAX_LINE.", [SHOWN], RELEASE, services()[0])
     assert found == (
@@ -128,6 +149,7 @@ async def test_an_invented_name_is_reported_with_the_nearest_real_one() -> None:
 def test_only_a_flag_is_meant_by_a_flag_and_nothing_by_what_is_like_nothing() -> None:
     assert nearest("--max-lines", ["max_lines", "--max-line"]) == "--max-line"
     assert not nearest("--zzz", ["--line-count", "max_lines"])
+    assert not nearest("--compress", ["--home"])
 
 
 CARRIERS = (

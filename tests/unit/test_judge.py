@@ -100,6 +100,21 @@ async def test_a_question_that_asks_two_things_says_which_one_is_open() -> None:
     assert uncovered_parts(both, [REEFING, ENGINE], services()) == []
 
 
+@pytest.mark.parametrize("name", ["--reef-sail", "MAIN_SAIL_REEF", "MainSail", "sail.main.reef"])
+async def test_an_identifier_is_missing_though_its_parts_are_words_of_the_docs(name: str) -> None:
+    verdict = await judge(
+        Question(f"When should I reef the main sail with {name}?"), findings(REEFING), RELEASE, services()
+    )
+    assert verdict.answerable
+    assert verdict.missing == (name,)
+
+
+async def test_an_identifier_that_stands_in_the_docs_is_not_missing_in_other_letters() -> None:
+    told = passage("Reef the main sail before the wind with MAX_KNOTS set to twenty.", heading="Reefing", cosine=0.7)
+    question = Question("When should I reef the main sail before the wind with max_knots?")
+    assert (await judge(question, findings(told), RELEASE, services())).missing == ()
+
+
 async def test_the_passage_that_the_visitor_marked_is_always_answered_from() -> None:
     far = replace(ENGINE, cosine=0.1)
     verdict = await judge(Question("Is that so?"), findings(far, selected=True), RELEASE, services())

@@ -90,6 +90,16 @@ async def test_the_stream_ends_with_a_refusal_and_the_model_is_closed() -> None:
     assert closed == [True]
 
 
+async def test_an_answer_that_recites_at_once_is_the_refusal_alone() -> None:
+    prompt = build_prompt(Question("Who are you?"), [passage()], 500)
+
+    async def reciting() -> AsyncGenerator[str | Ending, None]:
+        yield prompt.messages[0].content
+
+    parts = [part async for part in without_leaks(reciting(), prompt)]
+    assert parts == [WITHHELD, Ending("refusal")]
+
+
 async def test_an_ordinary_stream_comes_through_with_its_end() -> None:
     prompt = build_prompt(Question("How?"), [passage()], 500)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from api.chat.sentences import sentence_ends, split_sentences
@@ -33,3 +35,14 @@ def test_an_end_stands_before_the_space_and_the_next_sentence_behind_it() -> Non
 
 def test_ends_are_looked_for_from_a_place_on() -> None:
     assert sentence_ends("1. Drop it. Wait.", 3) == [(11, 12)]
+
+
+def test_a_line_of_nothing_but_abbreviations_or_backticks_takes_no_time() -> None:
+    started = process_time()
+    assert len(split_sentences("A. " * 10_000)) == 1
+    assert len(split_sentences("`" * 20_000)) == 1
+    assert process_time() - started < 1
+
+
+def test_a_longer_run_of_backticks_does_not_open_the_shorter_one_s_span() -> None:
+    assert split_sentences("``Drop it. Then` wait.") == ["``Drop it.", "Then` wait."]

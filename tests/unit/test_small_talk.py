@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.chat.small_talk import ABOUT, ACKNOWLEDGED, FAREWELL, GREETING, THANKS, reply_to_small_talk
+from api.chat.small_talk import ABOUT, ACKNOWLEDGED, FAREWELL, GREETING, NOTED, THANKS, reply_to_small_talk
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,13 @@ def test_what_asks_for_something_is_left_to_the_docs(text: str) -> None:
 
 
 def test_amid_a_conversation_a_bare_yes_is_about_what_was_said() -> None:
-    assert reply_to_small_talk("yes") == ACKNOWLEDGED
+    assert reply_to_small_talk("yes") == NOTED
     assert reply_to_small_talk("yes", amid=True) is None
     assert reply_to_small_talk("help me", amid=True) is None
     assert reply_to_small_talk("thanks!", amid=True) == THANKS
+
+
+def test_amid_a_conversation_an_acknowledgement_asks_for_nothing() -> None:
+    assert reply_to_small_talk("ok, great", amid=True) is None
+    assert reply_to_small_talk("Got it!", amid=True) == ACKNOWLEDGED
+    assert reply_to_small_talk("ok", amid=True) == ACKNOWLEDGED

@@ -1,0 +1,66 @@
+"""Many visitors at once: stores that are busy are waited for, and only stores that hang are given up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from shared import qdrant_errors
+from shared.errors import DependencyDown
+from shared.qdrant_errors import waiting_visitor
+from tests.conftest import OpenServices
+
+CROWD = 150
+
+
+async def test_a_crowd_of_visitors_has_redis_all_at_once(opened: OpenServices) -> None:
+    async with opened() as services:
+        waiting: list[Awaitable[object]] = [services.redis.blpop(["nothing"], timeout=1) for _ in range(CROWD)]
+        assert await asyncio.gather(*waiting) == [None] * CROWD
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> AsyncQdrantClient:
+    """Asked for nothing. Patience is a tenth of a second, and half a second for one's turn."""
+    monkeypatch.setattr(qdrant_errors, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(qdrant_errors, "TURN_SECONDS", 0.5)
+    return AsyncQdrantClient(url="http://127.0.0.1:1", check_compatibility=False)
+
+
+async def ask(client: AsyncQdrantClient, answer: Callable[[], Awaitable[object]]) -> float:
+    """Seconds until the answer was there, or the visitor was told that there is none."""
+    began = time.monotonic()
+    try:
+        async with waiting_visitor(client):
+            await answer()
+    except DependencyDown:
+        return -(time.monotonic() - began)
+    return time.monotonic() - began
+
+
+async def test_a_qdrant_that_answers_one_visitor_after_the_other_is_waited_for(client: AsyncQdrantClient) -> None:
+    turns = [ask(client, partial(asyncio.sleep, 0.05 * place)) for place in range(1, 9)]
+    assert all(seconds > 0 for seconds in await asyncio.gather(*turns))
+
+
+async def test_a_qdrant_that_answers_nobody_is_given_up_by_all_at_the_same_time(client: AsyncQdrantClient) -> None:
+    assert await ask(client, partial(asyncio.sleep, 0)) > 0
+    waits = await asyncio.gather(*(ask(client, partial(asyncio.sleep, 30)) for _ in range(20)))
+    assert all(-0.4 < seconds < -0.09 for seconds in waits)
+
+
+async def test_nobody_waits_without_end_for_his_turn(client: AsyncQdrantClient) -> None:
+    async def keep_answering() -> None:
+        while True:
+            await ask(client, partial(asyncio.sleep, 0.02))
+
+    others = asyncio.create_task(keep_answering())
+    try:
+        assert -0.9 < await ask(client, partial(asyncio.sleep, 30)) < -0.45
+    finally:
+        others.cancel()

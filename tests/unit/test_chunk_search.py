@@ -1,0 +1,61 @@
+"""Chunks that were read once are not read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from shared import chunk_search
+from shared.chunk_search import ChunkSearch
+from shared.points import chunk_payload
+from tests.passages import passage
+
+
+class Reads:
+    """Holds chunks by their id, and notes which were asked for."""
+
+    def __init__(self, *texts: str) -> None:
+        found = [passage(text).chunk for text in texts]
+        self.stored = {chunk.id: chunk for chunk in found}
+        self.asked: list[list[str]] = []
+
+    async def retrieve(self, collection: str, ids: Sequence[str], *, with_payload: bool) -> list[Any]:
+        assert with_payload
+        self.asked.append(list(ids))
+        return [SimpleNamespace(id=id_, payload=chunk_payload(self.stored[id_])) for id_ in ids if id_ in self.stored]
+
+
+def searching(reads: Reads) -> ChunkSearch:
+    return ChunkSearch(cast(Any, reads), "docs")
+
+
+async def test_a_chunk_is_read_once() -> None:
+    reads = Reads("one", "two", "three")
+    one, two, three = reads.stored
+    search = searching(reads)
+    assert list(await search.chunks_by_id("docs-1", [one, two])) == [one, two]
+    again = await search.chunks_by_id("docs-1", [three, two, one])
+    assert [chunk.chunk.text for chunk in again.values()] == ["three", "two", "one"]
+    assert reads.asked == [[one, two], [three]]
+
+
+async def test_a_chunk_that_is_not_there_is_asked_for_again() -> None:
+    reads = Reads("one")
+    search = searching(reads)
+    for _ in range(2):
+        assert await search.chunks_by_id("docs-1", ["gone"]) == {}
+    assert reads.asked == [["gone"], ["gone"]]
+
+
+async def test_only_the_latest_chunks_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_search, "REMEMBERED", 2)
+    reads = Reads("one", "two", "three")
+    one, two, three = reads.stored
+    search = searching(reads)
+    assert len(await search.chunks_by_id("docs-1", [one, two, three])) == 3
+    await search.chunks_by_id("docs-1", [two, three])
+    await search.chunks_by_id("docs-1", [one])
+    assert reads.asked == [[one, two, three], [one]]

@@ -1,0 +1,59 @@
+"""Of a question that asks several things, the part that the docs answer is answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from api.chat.events import Question
+from api.chat.parts import find_and_judge
+from shared.models import Passage
+from shared.services import Services
+from tests.passages import RELEASE, FakeStore, passage, services_with
+
+REEFING = passage("Reef the main sail before the wind reaches twenty knots.", heading="Reefing", cosine=0.7)
+ENGINE = passage("Open the sea cock, then turn the key to start the engine.", heading="Engine", cosine=0.7)
+REEF = "When should I reef the main sail"
+START = "how do I start the engine?"
+CUP = "who won the football cup of 1990?"
+SANK = "when did the Titanic sink in the Atlantic?"
+
+
+def far(found: Passage) -> Passage:
+    return replace(found, cosine=0.1)
+
+
+def knowing(**found: list[Passage]) -> Services:
+    """Which passages are found for the questions of these names."""
+    questions = {"reef": REEF, "start": START, "cup": CUP, "sank": SANK, "reef_cup": f"{REEF}, and {CUP}",
+                 "reef_start": f"{REEF}, and {START}", "sank_cup": f"{SANK} And {CUP}"}  # fmt: skip
+    return services_with(FakeStore({questions[name]: passages for name, passages in found.items()}))
+
+
+async def test_a_part_about_something_else_does_not_keep_the_rest_from_its_answer() -> None:
+    services = knowing(reef_cup=[far(ENGINE)], reef=[REEFING], cup=[far(ENGINE)])
+    findings, verdict = await find_and_judge(Question(f"{REEF}, and {CUP}"), RELEASE, services)
+    assert verdict.answerable
+    assert verdict.uncovered == (CUP,)
+    assert findings.passages == (REEFING,)
+
+
+async def test_parts_that_are_answered_on_different_pages_take_turns_within_k() -> None:
+    services = knowing(reef_start=[far(passage("Polish."))], reef=[REEFING, far(ENGINE)], start=[ENGINE, far(REEFING)])
+    question = Question(f"{REEF}, and {START}", k=2)
+    findings, verdict = await find_and_judge(question, RELEASE, services)
+    assert verdict.answerable
+    assert verdict.uncovered == ()
+    assert [found.chunk.id for found in findings.passages] == [REEFING.chunk.id, ENGINE.chunk.id]
+
+
+async def test_parts_that_are_all_about_something_else_are_refused_as_one() -> None:
+    services = knowing(sank_cup=[far(ENGINE)], sank=[far(ENGINE)], cup=[far(REEFING)])
+    findings, verdict = await find_and_judge(Question(f"{SANK} And {CUP}"), RELEASE, services)
+    assert not verdict.answerable
+    assert findings.passages == (far(ENGINE),)
+
+
+async def test_a_question_about_one_thing_is_searched_for_once() -> None:
+    store = FakeStore({CUP: [far(ENGINE)]})
+    await find_and_judge(Question(CUP), RELEASE, services_with(store))
+    assert len(store.scopes) == 1
