@@ -11,7 +11,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY requirements/runtime.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/uv \
     python -m venv --without-pip /venv \
-    && /uv/bin/uv pip sync --quiet --python /venv/bin/python --require-hashes requirements/runtime.txt
+    && /uv/bin/uv pip sync --quiet --python /venv/bin/python --require-hashes requirements/runtime.txt \
+    # numpy ships its own tests, 17 MB of them.
+    && find /venv -type d -name tests -path '*/numpy/*' -prune -exec rm -r {} +
 COPY . .
 RUN /uv/bin/uv pip install --quiet --python /uv/bin/python --no-deps --no-build-isolation --target /app . \
     && sed -i '1s|.*|#!/venv/bin/python|' /app/bin/lectern \

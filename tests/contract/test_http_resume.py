@@ -360,15 +360,18 @@ def test_an_answer_that_cannot_be_kept_leaves_its_key_free(make_settings: MakeSe
 
 
 def test_a_redis_that_is_nearly_full_is_spared(make_settings: MakeSettings, stores: Stores) -> None:
-    with redis.Redis.from_url(stores.redis_url) as kept, impatient(NEARLY_FULL=1e-9, SIGN_SECONDS=0.05):
+    with (
+        redis.Redis.from_url(stores.redis_url) as kept,
+        impatient(NEARLY_FULL=1e-9, SIGN_SECONDS=0.05),
+        serving(make_settings(), ScriptedAnswer(*QUICK)) as client,
+    ):
         kept.config_set("maxmemory", "4gb")
         try:
-            with serving(make_settings(), ScriptedAnswer(*QUICK)) as client:
-                wait_for(lambda: any(entry["event"] == "journal.redis_nearly_full" for entry in client.logs))
-                whole = events_with_ids(ask(client, **KEY))
-                assert [event["type"] for _, event in whole] == ["start", "chunk", "chunk", "final", "done"]
-                again = events_of(ask(client, **{"Last-Event-ID": whole[0][0]}))
-                assert again[-1]["code"] == "ANSWER_INTERRUPTED"
+            wait_for(lambda: any(entry["event"] == "journal.redis_nearly_full" for entry in client.logs))
+            whole = events_with_ids(ask(client, **KEY))
+            assert [event["type"] for _, event in whole] == ["start", "chunk", "chunk", "final", "done"]
+            again = events_of(ask(client, **{"Last-Event-ID": whole[0][0]}))
+            assert again[-1]["code"] == "ANSWER_INTERRUPTED"
         finally:
             kept.config_set("maxmemory", "0")
 
