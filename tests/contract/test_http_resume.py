@@ -362,9 +362,11 @@ def test_an_answer_that_cannot_be_kept_leaves_its_key_free(make_settings: MakeSe
 def test_a_redis_that_is_nearly_full_is_spared(make_settings: MakeSettings, stores: Stores) -> None:
     with (
         redis.Redis.from_url(stores.redis_url) as kept,
-        impatient(NEARLY_FULL=1e-9, SIGN_SECONDS=0.05),
+        impatient(SIGN_SECONDS=0.05),
         serving(make_settings(), ScriptedAnswer(*QUICK)) as client,
+        impatient(NEARLY_FULL=1e-9),  # only now, or the warning would come before it is listened for
     ):
+        before: Any = kept.config_get("maxmemory")
         kept.config_set("maxmemory", "4gb")
         try:
             wait_for(lambda: any(entry["event"] == "journal.redis_nearly_full" for entry in client.logs))
@@ -373,7 +375,7 @@ def test_a_redis_that_is_nearly_full_is_spared(make_settings: MakeSettings, stor
             again = events_of(ask(client, **{"Last-Event-ID": whole[0][0]}))
             assert again[-1]["code"] == "ANSWER_INTERRUPTED"
         finally:
-            kept.config_set("maxmemory", "0")
+            kept.config_set("maxmemory", before["maxmemory"] if "maxmemory" in before else before[b"maxmemory"])
 
 
 async def test_an_answer_is_not_waited_for_while_redis_is_away(make_settings: MakeSettings) -> None:
