@@ -14,7 +14,7 @@ from shared.chunk_collections import DENSE, SPARSE, ChunkCollections
 from shared.fusion import fuse
 from shared.models import SERVERS_CHOICE, Passage, Placement, SparseVector, StoredChunk, Vector
 from shared.points import chunk_of
-from shared.qdrant_errors import waiting_visitor
+from shared.qdrant_reads import QdrantReads
 
 #: Candidates that each side brings to the fusion; more changes no top ten on the sets measured.
 CANDIDATES: Final = 50
@@ -59,8 +59,11 @@ class _Scores:
 class ChunkSearch(ChunkCollections):
     """Every method raises DependencyDown if Qdrant does not answer."""
 
-    def __init__(self, client: AsyncQdrantClient, alias: str, placement: Placement = SERVERS_CHOICE) -> None:
+    def __init__(
+        self, client: AsyncQdrantClient, reads: QdrantReads, alias: str, placement: Placement = SERVERS_CHOICE
+    ) -> None:
         super().__init__(client, alias, placement)
+        self._reads = reads
         #: Chunks that were found lately, the latest last. An id is made of what it stands for, which never changes.
         self._found: OrderedDict[str, StoredChunk] = OrderedDict()
 
@@ -109,11 +112,10 @@ class ChunkSearch(ChunkCollections):
     async def chunks_by_id(self, collection: str, ids: Iterable[str]) -> dict[str, StoredChunk]:
         """These chunks, those that are there; `since` and `until` are as they were when each was read."""
         wanted = dict.fromkeys(ids)
-        lacking: list[int | str | Any] = [id_ for id_ in wanted if id_ not in self._found]
+        lacking = [id_ for id_ in wanted if id_ not in self._found]
         if lacking:
-            async with waiting_visitor(self._client):
-                records = await self._client.retrieve(collection, lacking, with_payload=True)
-            self._found |= {str(record.id): chunk_of(str(record.id), record.payload or {}) for record in records}
+            points = await self._reads.ask(collection, "points", {"ids": lacking, "with_payload": True})
+            self._found |= {point["id"]: chunk_of(point["id"], point["payload"]) for point in points}
         there = {id_: self._found[id_] for id_ in wanted if id_ in self._found}
         for id_ in there:
             self._found.move_to_end(id_)
@@ -143,14 +145,13 @@ class ChunkSearch(ChunkCollections):
         condition = q.Filter(must=visible_at(release, release), should=[*sections, pages])
         found: dict[tuple[str, str], dict[str, StoredChunk]] = {place: {} for place in places}
         order: dict[str, int] = {}
-        async with waiting_visitor(self._client):
-            records, _ = await self._client.scroll(collection, scroll_filter=condition, limit=SECTION_CHUNKS)
-        for record in records:
-            payload = record.payload or {}
+        wanted = {"filter": condition, "limit": SECTION_CHUNKS, "with_payload": True}
+        for point in (await self._reads.ask(collection, "points/scroll", wanted))["points"]:
+            payload = point["payload"]
             if payload["record"] == "page":
                 order |= {id_: place for place, id_ in enumerate(payload["chunk_ids"])}
             else:
-                chunk = chunk_of(str(record.id), payload)
+                chunk = chunk_of(point["id"], payload)
                 found[chunk.chunk.path, chunk.chunk.url][chunk.id] = chunk
         return [run for chunks in found.values() for run in runs_of(chunks, order)]
 
@@ -158,7 +159,7 @@ class ChunkSearch(ChunkCollections):
         self, collection: str, queries: Sequence[Query], condition: q.Filter, limit: int = CANDIDATES
     ) -> list[_Scores]:
         windowed = (await self.spec_of(collection)).window is not None
-        requests: list[q.QueryRequest] = []
+        searches: list[dict[str, Any]] = []
         places: list[dict[str, float]] = []
         scores: list[_Scores] = []
         # Pages have no vectors, so that nothing has to tell them from chunks here.
@@ -166,19 +167,18 @@ class ChunkSearch(ChunkCollections):
             found = _Scores({}, {})
             scores.append(found)
             if query.dense is not None:
-                row: Any = [query.dense] if windowed else query.dense
-                requests.append(q.QueryRequest(query=row, using=DENSE, filter=condition, limit=limit))
+                row = [query.dense] if windowed else query.dense
+                searches.append({"query": row, "using": DENSE, "filter": condition, "limit": limit})
                 places.append(found.cosine)
             if query.sparse.indices:
-                words = q.SparseVector(indices=query.sparse.indices, values=query.sparse.values)
-                requests.append(q.QueryRequest(query=words, using=SPARSE, filter=condition, limit=limit))
+                words = {"indices": query.sparse.indices, "values": query.sparse.values}
+                searches.append({"query": words, "using": SPARSE, "filter": condition, "limit": limit})
                 places.append(found.bm25)
-        if not requests:
+        if not searches:
             return scores
-        async with waiting_visitor(self._client):
-            replies = await self._client.query_batch_points(collection, requests)
+        replies = await self._reads.ask(collection, "points/query/batch", {"searches": searches})
         for place, reply in zip(places, replies, strict=True):
-            place.update((str(point.id), point.score) for point in reply.points)
+            place.update((point["id"], point["score"]) for point in reply["points"])
         return scores
 
 

@@ -93,7 +93,9 @@ class LocalEmbedder:
 
     async def embed_query(self, text: str) -> Vector:
         """The question's vector, in a few milliseconds."""
-        return (await self.embed([text])).vectors[0]
+        refuse_blank([text])
+        vector, _ = await asyncio.get_running_loop().run_in_executor(self._executor, self._embed_one, text)
+        return vector
 
     async def close(self) -> None:
         """Let the threads go; a text that is being computed is finished first."""

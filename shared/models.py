@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
 #: One embedding: `dimensions` floats.
@@ -67,6 +68,7 @@ class Part:
     trail: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def place_of(page_title: str, trail: tuple[str, ...]) -> str:
     """`Page > Chapter > Section` in at most `MAX_PLACE_BYTES` of UTF-8: of a longer one the end, which says most."""
     names = list(dict.fromkeys((page_title, *trail)))

@@ -20,7 +20,8 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from shared.errors import NotFound, ReleaseGone
 from shared.models import SERVERS_CHOICE, Placement, Release
 from shared.points import NAMESPACE
-from shared.qdrant_errors import qdrant_errors, waiting_visitor
+from shared.qdrant_errors import qdrant_errors
+from shared.qdrant_reads import QdrantReads
 from shared.schema import Schema, records_name
 
 #: `changes`: what a release's pages differ in from those of the one before. `pin`: a release that is being made live.
@@ -38,9 +39,15 @@ class Records:
     """Small JSON records by kind and key."""
 
     def __init__(
-        self, client: AsyncQdrantClient, alias: str, schema: Schema, placement: Placement = SERVERS_CHOICE
+        self,
+        client: AsyncQdrantClient,
+        reads: QdrantReads,
+        alias: str,
+        schema: Schema,
+        placement: Placement = SERVERS_CHOICE,
     ) -> None:
         self._client = client
+        self._reads = reads
         self._placement = placement
         self.collection = records_name(alias)
         self._schema = schema
@@ -77,15 +84,16 @@ class Records:
             await self._client.upsert(self.collection, points=[point], wait=True, ordering=strong, **condition)
 
     async def get(self, kind: Kind, key: str) -> dict[str, Any] | None:
-        async with waiting_visitor(self._client):
-            await self._schema.check()
-            try:
-                found = await self._client.retrieve(self.collection, ids=[_id(kind, key)], with_payload=True)
-            except UnexpectedResponse as error:
-                if error.status_code == 404:  # nothing was ever written
-                    return None
-                raise
-        return dict(found[0].payload or {}) if found else None
+        if not self._schema.is_known:
+            async with self._reads.turn():
+                await self._schema.check()
+        try:
+            found = await self._reads.ask(self.collection, "points", {"ids": [_id(kind, key)], "with_payload": True})
+        except UnexpectedResponse as error:
+            if error.status_code == 404:  # nothing was ever written
+                return None
+            raise
+        return dict(found[0]["payload"] or {}) if found else None
 
     async def all(self, kind: Kind, payload: bool | list[str] = True, **among: Sequence[str]) -> list[dict[str, Any]]:
         """Every record of a kind whose fields are among these values; with `payload`, only these fields of it."""

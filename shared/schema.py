@@ -60,7 +60,8 @@ class Schema:
         self._client = client
         self._alias = alias
         self._records = records_name(alias)
-        self._checked = False
+        #: There is data, and this version can read it.
+        self.is_known = False
         #: Why the data cannot be used, for whoever asks how this process is.
         self.fault: str | None = None
 
@@ -69,7 +70,7 @@ class Schema:
 
         Asked until there is data, then never again: a process that runs goes on while newer ones take its place.
         """
-        if not self._checked:
+        if not self.is_known:
             self._require_known(await self._found())
 
     async def migrate(self) -> None:
@@ -96,7 +97,7 @@ class Schema:
             )
             raise SchemaTooNew(self.fault)
         self.fault = None
-        self._checked = bool(found)
+        self.is_known = bool(found)
 
     async def _found(self) -> dict[str, int]:
         """The schema of each of our collections, by its name."""

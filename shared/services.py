@@ -19,6 +19,7 @@ from shared.jobs import Jobs
 from shared.local_model import LocalEmbedder
 from shared.pacing import Pacer, name_of
 from shared.pacing_rules import MINUTE, PaceLimits
+from shared.qdrant_reads import QdrantReads
 from shared.queue import Queue, make_celery
 from shared.redis_clients import async_redis, close_redis
 from shared.releases import Records, Releases
@@ -56,18 +57,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(close_redis, redis)
         qdrant = open_qdrant(settings)
         stack.push_async_callback(qdrant.close)
+        reads = open_reads(settings)
+        stack.push_async_callback(reads.close)
         pacer = open_pacer(settings, redis)
         embedder = open_embedder(settings, pacer)
         stack.push_async_callback(embedder.close)
         queue = Queue(make_celery(settings))
         stack.callback(queue.close)
         schema = Schema(qdrant, settings.collection)
-        records = Records(qdrant, settings.collection, schema, settings.placement)
+        records = Records(qdrant, reads, settings.collection, schema, settings.placement)
         yield Services(
             settings=settings,
             redis=redis,
             schema=schema,
-            store=VectorStore(qdrant, settings.collection, settings.placement),
+            store=VectorStore(qdrant, reads, settings.collection, settings.placement),
             releases=Releases(records),
             jobs=Jobs(records, redis),
             queue=queue,
@@ -103,6 +106,13 @@ def open_qdrant(settings: Settings) -> AsyncQdrantClient:
             # The client switches keep-alive off on loopback addresses unless limits are given.
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
         )
+
+
+def open_reads(settings: Settings) -> QdrantReads:
+    """The short way to the same Qdrant, for what visitors wait for; asks nothing yet."""
+    return QdrantReads(
+        settings.qdrant_url, settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    )
 
 
 def open_pacer(settings: Settings, redis: Redis) -> Pacer:

@@ -18,7 +18,7 @@ from shared.chunk_collections import DENSE, SPARSE
 from shared.chunk_search import ChunkSearch, visible_at
 from shared.models import FOREVER, PageFacts, SparseVector, StoredChunk, StoredPage, Vectors
 from shared.points import ChunkPoint, chunk_of, chunk_payload, page_of, page_payload
-from shared.qdrant_errors import qdrant_errors, waiting_visitor
+from shared.qdrant_errors import qdrant_errors
 
 #: Points a write: about 1 MB of JSON at 384 dimensions and three windows.
 WRITE_BATCH: Final = 100
@@ -103,9 +103,8 @@ class VectorStore(ChunkSearch):
     async def sees_all(self, collection: str, release: int, chunk_ids: Sequence[str]) -> bool:
         """Whether a reader of the release sees every one of these chunks."""
         condition = q.Filter(must=[*visible_at(release, release), q.HasIdCondition(has_id=_ids(chunk_ids))])
-        async with waiting_visitor(self._client):
-            result = await self._client.count(collection, count_filter=condition, exact=True)
-        return result.count == len(set(chunk_ids))
+        counted = await self._reads.ask(collection, "points/count", {"filter": condition, "exact": True})
+        return bool(counted["count"] == len(set(chunk_ids)))
 
     async def pages_known_as(
         self, collection: str, release: int, paths: Sequence[str], urls: Sequence[str]

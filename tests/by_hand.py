@@ -58,7 +58,7 @@ class CountingStore(VectorStore):
 
 def by_hand(services: Services) -> tuple[Services, HandQueue, CountingStore]:
     """The same services with a queue that the test delivers and a store that counts."""
-    queue, store = HandQueue(), CountingStore(services.store._client, services.store.alias)
+    queue, store = HandQueue(), CountingStore(services.store._client, services.store._reads, services.store.alias)
     return replace(services, queue=queue, store=store), queue, store
 
 

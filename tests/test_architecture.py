@@ -36,14 +36,16 @@ LIBRARIES = {
             "shared/releases.py",
             "shared/schema.py",
             "shared/qdrant_errors.py",
+            "shared/qdrant_reads.py",
             "shared/services.py",
             "embedded",
         ),
         (),
     ),
     "openai": (("shared/embeddings.py", "shared/services.py"), ()),
-    # What carries the tokens of a chat model: `api/chat/openai_model.py` says why it is not the SDK.
-    "aiohttp": (("api/chat/openai_model.py", "api/chat/transport.py"), ()),
+    # What visitors wait for: the tokens of a chat model (`api/chat/openai_model.py` says why it is not the SDK), and
+    # reads of the index.
+    "aiohttp": (("api/chat/openai_model.py", "shared/transport.py", "shared/qdrant_reads.py"), ()),
 }
 
 #: The one file that looks at the environment.

@@ -7,8 +7,9 @@ closest: whether it holds the question's words together and in their order, its 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -22,6 +23,8 @@ from shared.models import Passage
 COMPARED: Final = 5
 #: Passages whose sentences are read. What stands in none of the first three, an answer seldom finds in the fourth.
 READ: Final = 3
+#: Passages whose sentences are remembered, at about 40 kB each: a site's popular ones.
+READ_PASSAGES: Final = 256
 #: Names that are counted as missing: a third one says no more than two do.
 MOST_UNNAMED: Final = 2
 #: Words between two that stand together in the question, for them to stand together in a sentence as well.
@@ -96,9 +99,9 @@ def features(question: str, passages: Sequence[Passage], meaning: float | None, 
     words = asked_words(question, bm25)
     texts = [terms_of(passage.chunk.chunk.embedded_text, bm25) for passage in passages]
     weights = weigh(frozenset().union(*(word.terms for word in words)) or topic_of(question, bm25), texts)
-    read = [list(_sentences(passage.chunk.chunk.embedded_text)) for passage in passages[:READ]]
-    sentences = [[terms_of(sentence, bm25) for sentence in part] for part in read]
-    closest = _closest(weights, read, sentences)
+    read = [_read(passage.chunk.chunk.embedded_text, bm25) for passage in passages[:READ]]
+    sentences = [[held for _, held in part] for part in read]
+    closest = _closest(weights, read)
     missing = unheld(words, texts[:READ])
     absent = len(missing) / len(words) if words else 0.0
     return Features(
@@ -119,18 +122,19 @@ def unheld(words: Sequence[AskedWord], texts: Sequence[Terms]) -> list[AskedWord
     return [word for word in words if not any(word.terms & text for text in texts)]
 
 
-def _sentences(text: str) -> Iterator[str]:
-    for block in _BLOCK.split(text):
-        yield from split_sentences(" ".join(block.split()))
+@lru_cache(maxsize=READ_PASSAGES)
+def _read(text: str, bm25: Bm25Encoder) -> tuple[tuple[str, Terms], ...]:
+    """A passage's sentences and their words."""
+    return tuple(
+        (sentence, terms_of(sentence, bm25))
+        for block in _BLOCK.split(text)
+        for sentence in split_sentences(" ".join(block.split()))
+    )
 
 
-def _closest(weights: Mapping[int, float], read: Sequence[Sequence[str]], terms: Sequence[Sequence[Terms]]) -> str:
+def _closest(weights: Mapping[int, float], read: Sequence[Sequence[tuple[str, Terms]]]) -> str:
     """The sentence that holds most of the question; the first of equals."""
-    every = [
-        (share(weights, held), text)
-        for part, found in zip(read, terms, strict=True)
-        for text, held in zip(part, found, strict=True)
-    ]
+    every = [(share(weights, held), text) for part in read for text, held in part]
     return max(every, key=lambda pair: pair[0], default=(0.0, ""))[1]
 
 
@@ -177,8 +181,11 @@ def _other_name(question: str, texts: Sequence[str]) -> bool:
 
 def _contrary(words: Sequence[AskedWord], sentence: Terms, bm25: Bm25Encoder) -> bool:
     absent = frozenset().union(*(word.terms for word in words)) - sentence
-    for word, contrary in OPPOSITES:
-        one, other = terms_of(word, bm25), terms_of(contrary, bm25)
-        if (one & absent and other & sentence) or (other & absent and one & sentence):
-            return True
-    return False
+    return any(
+        (one & absent and other & sentence) or (other & absent and one & sentence) for one, other in _opposites(bm25)
+    )
+
+
+@lru_cache(maxsize=1)
+def _opposites(bm25: Bm25Encoder) -> tuple[tuple[Terms, Terms], ...]:
+    return tuple((terms_of(word, bm25), terms_of(contrary, bm25)) for word, contrary in OPPOSITES)

@@ -19,12 +19,12 @@ from api.chat.pace import Pace
 from api.chat.presets import fields_of, preset_of
 from api.chat.prompt import Message, Prompt
 from api.chat.thoughts import Thoughts
-from api.chat.transport import open_session, proxy_for
 from shared.errors import AnswerTruncated, ProviderError, ProviderMalformed, ProviderUnavailable
 from shared.provider_errors import Provider, refusal
 from shared.services import Services
 from shared.settings import Settings
 from shared.tokens import count_tokens
+from shared.transport import open_session, proxy_for
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -41,6 +41,11 @@ DRAIN: Final = 0.1
 SLOWEST: Final = 2
 #: Bytes of a refusal that are read.
 MOST_REFUSAL: Final = 64 * 1024
+#: Streams at a time, which is about what one process can serve.
+MAX_STREAMS: Final = 2000
+#: Bytes of a stream that are read before they are asked for, two or three tokens: what comes while nobody reads stays
+#: with the system, and is taken from there in one go.
+READ_AHEAD: Final = 256
 #: The parameter that OpenAI's newer models take in place of `max_tokens`, and others do not know.
 NEWER_LIMIT: Final = "max_completion_tokens"
 
@@ -150,7 +155,9 @@ class OpenAIChatModel:
     def _opened(self) -> ClientSession:
         """The session of the running loop, made when it is first needed."""
         if self._session is None:
-            self._session = open_session(self._url, silence=self._patience)
+            self._session = open_session(
+                self._url, connections=MAX_STREAMS, silence=self._patience, read_ahead=READ_AHEAD
+            )
         return self._session
 
     def _ending(self, completion: Completion, messages: Sequence[Message], heard: list[str]) -> Ending:

@@ -20,7 +20,10 @@ from shared.bm25 import Bm25Encoder
 MAX_REMEMBERED: Final = 100_000
 #: A longer word is unlikely to come again.
 MAX_REMEMBERED_LENGTH: Final = 64
-#: Passages whose words are remembered in their order: about 10 MB. Most questions bring up the same few.
+#: Texts whose words are remembered: 10 to 20 MB. Most questions bring up the same few passages, which are looked at
+#: from several sides.
+READ_TEXTS: Final = 2048
+#: Passages whose words are remembered in their order: about 10 MB.
 READ_PASSAGES: Final = 1024
 
 #: Words that say what kind of question it is, not what it is about. "How does streaming work?" is about streaming, and
@@ -37,6 +40,7 @@ Terms = frozenset[int]
 T = TypeVar("T")
 
 
+@lru_cache(maxsize=READ_TEXTS)
 def terms_of(text: str, bm25: Bm25Encoder) -> Terms:
     """The terms of a question or a passage.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from api.chat.overlap import Terms, sequence_of, share, terms_of, weigh
+from api.chat.overlap import READ_PASSAGES, Terms, sequence_of, share, terms_of, weigh
 from api.chat.page_address import PageAddress
 from shared.bm25 import Bm25Encoder
 from shared.models import Chunk, Passage
@@ -83,13 +84,23 @@ def collapse(passages: Sequence[Passage], k: int) -> list[Passage]:
     kept: list[Passage] = []
     seen: list[frozenset[str]] = []
     for passage in passages:
-        words = frozenset(_WORDS.findall(passage.chunk.chunk.text.lower()))
-        if not any(len(words & other) >= SAME * len(words | other) for other in seen):
+        words = _words_of(passage.chunk.chunk.text)
+        if not any(_are_one(words, other) for other in seen):
             kept.append(passage)
             seen.append(words)
         if len(kept) == k:
             break
     return kept
+
+
+def _are_one(words: frozenset[str], others: frozenset[str]) -> bool:
+    fewer, more = sorted((len(words), len(others)))
+    return fewer >= SAME * more and len(words & others) >= SAME * len(words | others)
+
+
+@lru_cache(maxsize=READ_PASSAGES)
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(_WORDS.findall(text.lower()))
 
 
 def verbatim(question: str) -> list[str]:

@@ -23,7 +23,7 @@ from benchmarks.scale.corpus import Corpus, Synthetic
 from benchmarks.scale.processes import MIB, Memory, cpu_seconds, disk_of, memory_of, percentile
 from shared.bm25 import Bm25Encoder
 from shared.chunk_collections import CollectionSpec
-from shared.services import open_qdrant
+from shared.services import open_qdrant, open_reads
 from shared.settings import load_settings
 from shared.vector_store import VectorStore
 from tests import qdrant_server
@@ -160,9 +160,11 @@ async def _search(corpus: Corpus, asking: Synthetic, store: VectorStore, numbers
 async def _running(folder: Path) -> AsyncIterator[Engine]:
     """An engine that has just been started on this folder."""
     with qdrant_server.running(folder) as server:
-        client = open_qdrant(load_settings(None, qdrant_url=server.url))
+        settings = load_settings(None, qdrant_url=server.url)
+        client, reads = open_qdrant(settings), open_reads(settings)
         try:
-            yield Engine(VectorStore(client, "scale"), server.process.pid, folder)
+            yield Engine(VectorStore(client, reads, "scale"), server.process.pid, folder)
         finally:
+            await reads.close()
             await client.close()
             server.stop()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from api.chat.presets import Preset, fields_of, preset_of
-from api.chat.transport import proxy_for
 from shared.errors import ConfigurationError
 from shared.settings import GEMINI_BASE_URL, LOCAL_EMBEDDING_MODEL, load_settings
+from shared.transport import proxy_for
 
 USAGE = {"stream_options": {"include_usage": True}}
 OLLAMA = "http://localhost:11434/v1"
