@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Final
 
 from api.chat.model import Ending
@@ -23,6 +24,8 @@ RECITED: Final = 8
 HELD: Final = 3
 #: Characters of the fence from which they are held back.
 FENCE_HELD: Final = 4
+#: Characters that are kept before those are let go that nothing can reach back to.
+REMEMBERED: Final = 2048
 WITHHELD: Final = "I can only tell you what these docs say. Please ask me about them."
 
 _WORD: Final = re.compile(r"[^\W_]+(?=[\W_])")
@@ -32,15 +35,15 @@ _FENCE: Final = re.compile(r"[0-9a-f]{16}")
 class LeakGuard:
     """Feed it a model's words as they come, and send on what it returns; once `leaked` is set, nothing more comes."""
 
-    def __init__(self, rules: str, shown: str = "") -> None:
-        """`shown`: text that the answer may quote whatever it says."""
+    def __init__(self, rules: str, shown: Sequence[str] = ()) -> None:
+        """`shown`: texts that the answer may quote whatever they say."""
         self.leaked = False
-        self._rules = [word.casefold() for word in _WORD.findall(rules + " ")]
-        self._places: dict[str, list[int]] = {}
-        for place, word in enumerate(self._rules):
-            self._places.setdefault(word, []).append(place)
         fence = _FENCE.search(rules)
         self._fence = fence.group() if fence else ""
+        #: Without the fence they are the same for every answer.
+        self._rules, self._places = _read_rules(rules.replace(self._fence, "fence") if fence else rules)
+        #: What may be the beginning of the fence.
+        self._fence_begun = tuple(self._fence[:length] for length in range(FENCE_HELD, len(self._fence)))
         self._shown = shown
         #: The end of what has come, and the positions in it up to which it was sent on and its words were read.
         self._text = ""
@@ -48,6 +51,8 @@ class LeakGuard:
         self._read = 0
         #: For each place of the rules where a run of words ends: how many.
         self._runs: dict[int, int] = {}
+        #: The longest of them.
+        self._run = 0
         #: Where the last words begin in `_text`.
         self._starts: deque[int] = deque(maxlen=RECITED)
 
@@ -55,7 +60,7 @@ class LeakGuard:
         """What may be said for sure after `delta`."""
         self._text += delta
         run = self._read_words()
-        end = min(end_before(self._text, self._fence), len(self._text))
+        end = self._end_before_fence()
         if run >= HELD:
             end = min(end, self._starts[-run])
         elif run == HELD - 1:
@@ -72,14 +77,15 @@ class LeakGuard:
         if self.leaked:
             return ""
         fence = self._text.find(self._fence) if self._fence else -1
-        recited = len(self._starts) == RECITED and self._longest() >= RECITED
+        recited = self._run >= RECITED
         if fence >= 0 or recited:
             self.leaked = True
             end = min(fence if fence >= 0 else end, self._starts[0] if recited else end)
         end = max(end, self._sent)  # some of it may have been sent on before it could be told
         said = self._text[self._sent : end]
         self._sent = end
-        self._forget(min(self._sent, self._read) - len(self._fence))
+        if len(self._text) > REMEMBERED:
+            self._forget(min(self._sent, self._read) - len(self._fence))
         return said
 
     def _forget(self, count: int) -> None:
@@ -90,35 +96,45 @@ class LeakGuard:
             self._read -= count
             self._starts = deque((start - count for start in self._starts), maxlen=RECITED)
 
+    def _end_before_fence(self) -> int:
+        """Where the text ends if what may be the beginning of the fence is left out."""
+        if not self._text.endswith(self._fence_begun):
+            return len(self._text)
+        return len(self._text) - max(len(begun) for begun in self._fence_begun if self._text.endswith(begun))
+
     def _read_words(self) -> int:
         """Read the words that have come whole, up to a recital; the length of the run that ends with the last one."""
         for found in _WORD.finditer(self._text, self._read):
-            if self._longest() >= RECITED:
+            if self._run >= RECITED:
                 break
-            word = found.group().casefold()
-            self._runs = {place: self._runs.get(place - 1, 0) + 1 for place in self._places.get(word, ())}
             self._starts.append(found.start())
             self._read = found.end()
-            if self._longest() >= RECITED and self._is_shown():
+            places = self._places.get(found.group().casefold())
+            if places is None:
+                self._runs, self._run = {}, 0
+                continue
+            self._runs = {place: self._runs.get(place - 1, 0) + 1 for place in places}
+            self._run = max(self._runs.values())
+            if self._run >= RECITED and self._is_shown():
                 self._runs = {place: min(run, RECITED - 1) for place, run in self._runs.items()}
-        return min(self._longest(), RECITED)
-
-    def _longest(self) -> int:
-        return max(self._runs.values(), default=0)
+                self._run = RECITED - 1
+        return min(self._run, RECITED)
 
     def _is_shown(self) -> bool:
         """Whether the run stands in what the answer was made from as well, as in docs that speak of such rules."""
         place = max(self._runs, key=lambda at: self._runs[at])
         run = self._rules[place - RECITED + 1 : place + 1]
-        return re.search(r"[\W_]+".join(run), self._shown, re.IGNORECASE) is not None
+        return re.search(r"[\W_]+".join(run), "\n".join(self._shown), re.IGNORECASE) is not None
 
 
-def end_before(text: str, fence: str) -> int:
-    """Where the text ends if what may be the beginning of the fence is left out."""
-    for length in range(min(len(fence) - 1, len(text)), FENCE_HELD - 1, -1):
-        if text.endswith(fence[:length]):
-            return len(text) - length
-    return len(text)
+@lru_cache(maxsize=4)
+def _read_rules(rules: str) -> tuple[Sequence[str], Mapping[str, Sequence[int]]]:
+    """The words of the rules, and the places of each among them."""
+    words = [word.casefold() for word in _WORD.findall(rules + " ")]
+    places: dict[str, list[int]] = {}
+    for place, word in enumerate(words):
+        places.setdefault(word, []).append(place)
+    return words, places
 
 
 async def without_leaks(
@@ -126,7 +142,7 @@ async def without_leaks(
 ) -> AsyncGenerator[str | Ending, None]:
     """The model's parts up to where it recites its rules; closing this closes the model's stream."""
     rules, *_ = prompt.messages
-    guard = LeakGuard(rules.content, "\n".join(passage.chunk.chunk.text for passage in prompt.passages))
+    guard = LeakGuard(rules.content, [passage.chunk.chunk.text for passage in prompt.passages])
     begun = False
     async with aclosing(parts):
         async for part in parts:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Final
 
 #: Seconds between two pieces of an answer for each answer under way: with fifty of them each word of a usual model (a
-#: token every 20 to 50 ms) is passed on by itself, with five hundred five words at a time.
-GAP: Final = 0.0005
+#: token every 20 to 50 ms) is passed on by itself, with a hundred two words at a time, with 250 and more five.
+GAP: Final = 0.001
 #: Longest gap. Words that come less often are seen to come in jerks.
 LONGEST: Final = 0.25
 #: A shorter wait is not worth its timer.

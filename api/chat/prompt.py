@@ -83,19 +83,21 @@ def build_prompt(
     answer_tokens = min(max_answer_tokens, question.context_window // ANSWER_SHARE)
     nonce = secrets.token_hex(8)
     rules = Message("system", RULES.format(nonce=nonce))
-    budget = question.context_window - answer_tokens - _tokens(rules.content)
+    room = question.context_window - answer_tokens
+    budget = room - _tokens(rules.content)
     asked = f"{_warning(missing, doubtful)}Question: {cut(question.text, max(budget // 2, LEAST_PASSAGE))}"
     selected = _fenced_selection(question.selection, nonce, budget // SELECTION_SHARE)
-    budget -= _tokens(selected + asked)
+    budget -= _tokens(f"{selected}\n{asked}")
     history = list(_recent(question.history, budget // HISTORY_SHARE))
     budget -= sum(_tokens(message.content) for message in history)
     blocks = list(_fitting(passages, nonce, budget))
-    context = "\n\n".join(block for _, block in blocks)
+    context = "\n\n".join(block for _, block, _ in blocks)
+    context_tokens = sum(tokens for *_, tokens in blocks)
     last = "\n\n".join(part for part in (context, selected, asked) if part)
     messages = (rules, *history, Message("user", last))
     return Prompt(
-        question=question, passages=tuple(passage for passage, _ in blocks), messages=messages,
-        tokens=sum(_tokens(message.content) for message in messages), context_tokens=count_tokens(context),
+        question=question, passages=tuple(passage for passage, _, _ in blocks), messages=messages,
+        tokens=room - budget + context_tokens, context_tokens=context_tokens,
         answer_tokens=answer_tokens, doubtful=doubtful,
     )  # fmt: skip
 
@@ -121,19 +123,20 @@ def cut(text: str, limit: int) -> str:
     return (kept[:end] if end > low // 2 else kept).rstrip() + " …"
 
 
-def _fitting(passages: Sequence[Passage], nonce: str, budget: int) -> Iterator[tuple[Passage, str]]:
+def _fitting(passages: Sequence[Passage], nonce: str, budget: int) -> Iterator[tuple[Passage, str, int]]:
+    """What fits, as it stands in the prompt, and its tokens."""
     number = 1
     for passage in passages:
         frame = count_tokens(_fenced(passage, "", number, nonce))
-        text = passage.chunk.chunk.text
-        if frame + count_tokens(text) > budget:
+        text, tokens = passage.chunk.chunk.text, frame + passage.chunk.chunk.tokens
+        if tokens > budget:
             if number > 1:
                 continue  # a shorter one may still fit
             text = cut(text, max(budget - frame, LEAST_PASSAGE))
-        block = _fenced(passage, text, number, nonce)
-        budget -= count_tokens(block)
+            tokens = frame + count_tokens(text)
+        budget -= tokens
+        yield passage, _fenced(passage, text, number, nonce), tokens
         number += 1
-        yield passage, block
 
 
 def _fenced(passage: Passage, text: str, number: int, nonce: str) -> str:

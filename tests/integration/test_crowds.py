@@ -53,6 +53,21 @@ async def test_a_qdrant_that_answers_nobody_is_given_up_by_all_at_the_same_time(
     assert all(-0.4 < seconds < -0.09 for seconds in waits)
 
 
+async def test_a_process_that_was_held_up_looks_for_the_answer_before_it_gives_up(reads: QdrantReads) -> None:
+    began = asyncio.Event()
+
+    async def answer_read_in_steps() -> None:
+        began.set()
+        await asyncio.sleep(0.05)
+        for _ in range(5):  # as head and body of a reply
+            await asyncio.sleep(0)
+
+    asked = asyncio.create_task(ask(reads, answer_read_in_steps))
+    await began.wait()
+    time.sleep(0.8)  # this is what holds the process up
+    assert await asked > 0
+
+
 async def test_nobody_waits_without_end_for_his_turn(reads: QdrantReads) -> None:
     async def keep_answering() -> None:
         while True:

@@ -22,7 +22,7 @@ ORDINARY = (
 
 
 def run(text: str, size: int, shown: str = "") -> tuple[str, bool]:
-    guard = LeakGuard(TEXT, shown)
+    guard = LeakGuard(TEXT, [shown])
     said = "".join(guard.feed(text[start : start + size]) for start in range(0, len(text), size))
     return said + guard.finish(), guard.leaked
 
