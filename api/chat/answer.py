@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +25,7 @@ from api.chat.rewrite import standalone
 from api.chat.small_talk import reply_to_small_talk
 from shared.models import Passage, Release
 from shared.services import Services
+from shared.tasks import cancelled
 from shared.tokens import count_tokens
 
 NOTHING_INDEXED: Final = "Nothing has been indexed yet, so there is nothing to answer from. Please come back later."
@@ -82,7 +84,7 @@ async def _streamed(
     heard: list[str] = []
     said: list[str] = []
     ending = Ending("stop")
-    async with aclosing(without_leaks(model.stream(prompt, services), prompt)) as parts:
+    async with aclosing(without_leaks(model.stream(prompt, services), prompt)) as parts, _reading(writer):
         async for part in parts:
             if isinstance(part, Ending):
                 ending = part
@@ -112,6 +114,21 @@ async def _streamed(
         prompt_tokens=prompt_tokens, answer_tokens=answer_tokens,
         claims=tuple(writer.claims), grounded=writer.grounded, unknown_names=unknown,
     )  # fmt: skip
+
+
+@asynccontextmanager
+async def _reading(writer: AnswerWriter) -> AsyncIterator[None]:
+    """Have the passages read for evidence while the model thinks, one after the other, so that others run between."""
+
+    async def read() -> None:
+        for _ in writer.read_ahead():
+            await asyncio.sleep(0)
+
+    work = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        await cancelled(work)
 
 
 def _events(written: Written, said: list[str]) -> Iterator[Event]:

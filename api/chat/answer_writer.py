@@ -8,7 +8,7 @@ marked as such.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from api.chat.citations import CitationWriter, Written
@@ -49,13 +49,14 @@ class AnswerWriter:
     def __init__(self, passages: Sequence[Passage], bm25: Bm25Encoder, *, mends: bool = True) -> None:
         """`passages` in the order of their numbers, from 1.
 
-        mends: put in links and remarks that the writer has left out; not wanted where the answer consists of quotes.
+        mends: put in links and remarks that the writer has left out, and take `(passage 1)` for a mark; not wanted
+        where the answer consists of quotes.
         """
         #: Every sentence that claims something, in reading order.
         self.claims: list[Claim] = []
         self._mends = mends
         self._evidence = Evidence(passages, bm25)
-        self._citations = CitationWriter(passages, self._evidence)
+        self._citations = CitationWriter(passages, self._evidence, other_marks=mends)
         self._out: list[str] = []
         #: The sentence so far, and what of it is still to be sent: the space behind it.
         self._sentence = ""
@@ -92,9 +93,20 @@ class AnswerWriter:
         """What was held back until the end was known."""
         return self._advance("", final=True)
 
+    def read_ahead(self) -> Iterator[None]:
+        """Reads one passage a step, each of which takes some milliseconds; what is left of them is read when the first
+        sentence ends. For the time before the model's first word."""
+        return self._evidence.read_ahead()
+
     def _advance(self, delta: str, final: bool) -> Written:
-        known = len(self.cited)
-        for piece in self._citations.pieces(delta, final):
+        known = len(self._citations.cited)
+        pieces = self._citations.pieces(delta, final)
+        if len(pieces) == 1 and not (final or self._may_be_over or isinstance(pieces[0], Whole)):
+            piece = pieces[0]
+            if not _MAY_END.search(piece):
+                self._sentence += piece
+                return Written(piece)
+        for piece in pieces:
             if isinstance(piece, Whole):
                 self._take_whole(piece)
             elif self._may_be_over or _MAY_END.search(piece):

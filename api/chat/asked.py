@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.chat.overlap import Terms, terms_of, topic_of
+from api.chat.wording import NEGATION
 from shared.bm25 import Bm25Encoder
 
 #: Words of a thing that is asked about by its name.
@@ -20,6 +21,7 @@ _HOW_TO: Final = re.compile(
     r"\b(?:how\s+(?:do|to|can|does|should|would)|example|snippet|code|command|syntax|install|configure|set\s?up|usage)\b",
     re.IGNORECASE,
 )
+_TASK: Final = re.compile(r"\W*how\s+(?:do|to|can|should|would)\b", re.IGNORECASE)
 _LISTING: Final = re.compile(
     r"\b(?:list|options|parameters|arguments|settings|steps|types|kinds|ways|values|fields|commands)\b"
     r"|\bwh(?:at|ich)(?:\s+\w+){1,3}\s+are\s+(?:there|available|supported)\b|\bwhat\s+are\b",
@@ -69,6 +71,7 @@ _COMPARED: Final = tuple(
         r"\bhow\s+(?:do|can|should|would|to)\s+(?:(?:I|we|you|one)\s+)?(?P<one>.+?)\s+and\s+(?:then\s+|also\s+)?(?P<other>.+)",
     )
 )
+_ARTICLE: Final = re.compile(r"^(?:an?|the) ")
 _NOT_WORDS: Final = re.compile(r"[\W_]+")
 _DIGIT: Final = re.compile(r"\d")
 _YEAR_OR_MONTH: Final = re.compile(
@@ -80,6 +83,16 @@ _CAPITAL: Final = re.compile(r"(?<=[\w,;)\u201d\"] )[(\"\u201c]?([A-Z\u00c0-\u00
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """One of two things that a question asks about."""
+
+    #: As it is called, in lower case, without an article.
+    name: str
+    #: Its terms that the other one does not have.
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A question, read for what would answer it."""
 
@@ -87,18 +100,28 @@ class Asked:
     #: Its words, each between single spaces.
     plain: str
     terms: Terms
+    #: Those that say what it is about.
+    topic: Terms
     #: Each of them in lower case, with its terms.
     words: tuple[tuple[str, Terms], ...]
     #: The thing whose name the question is, or that it asks to be explained; "" if it asks for something else.
     subject: str
     #: What is compared, or the parts that want an answer each; none if there is one thing alone.
-    sides: tuple[Terms, ...]
+    sides: tuple[Side, ...]
     how_to: bool
+    #: It asks how something is done, and not how it is not.
+    task: bool
     listing: bool
     yes_or_no: bool
     number: bool
     date: bool
     name: bool
+
+    @property
+    def fact(self) -> bool:
+        """Whether a sentence answers it: a name explained, yes or no, a number, a comparison; no code, and no steps."""
+        told = self.subject or self.sides or self.yes_or_no or self.number or self.date or self.name
+        return bool(told) and not self.how_to and not self.listing
 
 
 def read_question(text: str, bm25: Bm25Encoder) -> Asked:
@@ -107,9 +130,10 @@ def read_question(text: str, bm25: Bm25Encoder) -> Asked:
     short = first if len(first) <= LONGEST_PLAIN else ""
     words = tuple((word, terms_of(word, bm25)) for word in dict.fromkeys(plain(text).split()))
     return Asked(
-        text=text, plain=plain(text), terms=terms_of(text, bm25), words=words,
+        text=text, plain=plain(text), terms=terms_of(text, bm25), topic=topic_of(text, bm25), words=words,
         subject=_subject(short), sides=_sides(short, bm25),
-        how_to=_HOW_TO.search(text) is not None, listing=_LISTING.search(text) is not None,
+        how_to=_HOW_TO.search(text) is not None, task=bool(_TASK.match(text)) and not NEGATION.search(text),
+        listing=_LISTING.search(text) is not None,
         yes_or_no=_YES_OR_NO.match(text) is not None, number=_NUMBER.search(text) is not None,
         date=_DATE.search(text) is not None, name=_NAME.search(text) is not None,
     )  # fmt: skip
@@ -144,6 +168,12 @@ def plain(text: str) -> str:
     return f" {_NOT_WORDS.sub(' ', text).lower().strip()} "
 
 
+def is_bare(text: str) -> bool:
+    """Whether a text is a thing's name or a command, and asks nothing."""
+    words = text.split()
+    return bool(words) and len(words) <= BARE_NAME and not text.rstrip().endswith("?") and not _ASKS_WORD.search(text)
+
+
 def _subject(text: str) -> str:
     found = _MEANS.fullmatch(text) or _DEFINES.fullmatch(text)
     bare = not _ASKS_WORD.search(text) and len(text.split()) <= BARE_NAME
@@ -151,9 +181,12 @@ def _subject(text: str) -> str:
     return "" if len(name.split()) > LONGEST_SUBJECT or _RELATION.search(name) else plain(name).strip()
 
 
-def _sides(text: str, bm25: Bm25Encoder) -> tuple[Terms, ...]:
+def _sides(text: str, bm25: Bm25Encoder) -> tuple[Side, ...]:
     found = next(filter(None, (pattern.search(text) for pattern in _COMPARED)), None)
     if found is None:
         return ()
     one, other = (topic_of(side, bm25) for side in found.group("one", "other"))
-    return (one - other, other - one) if one - other and other - one else ()
+    if not one - other or not other - one:
+        return ()
+    names = (_ARTICLE.sub("", plain(side).strip()) for side in found.group("one", "other"))
+    return tuple(Side(name, terms) for name, terms in zip(names, (one - other, other - one), strict=True))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from api.chat.events import Citation
 from api.chat.evidence import Evidence
 from api.chat.markdown import is_plain_target, link, plain_target
+from api.chat.marks import is_mark, numbers_in
 from api.chat.places import Place, place_of, places_of
 from api.chat.quotes import LONGEST_QUOTE, Unit, fragment_link
 from api.chat.safe_markdown import SafeMarkdown
@@ -19,9 +19,6 @@ from shared.models import Passage
 #: Characters of a passage that stand beside a citation.
 SNIPPET_LENGTH: Final = 200
 
-_MARK: Final = re.compile(
-    r"(?:(?:passages?|sources?)\s+)?\^?\d{1,2}(?:\s*(?:,|;|&|-|\u2013|and)\s*\^?\d{1,2})*", re.IGNORECASE
-)
 _LEADING_HEADINGS: Final = re.compile(r"\A(?:\s*#{1,6}[ \t][^\n]*(?:\n|\Z))+")
 #: What begins a line and is not said: headings' hashes, quote marks, fences with their language, rules under tables.
 _LINE_SIGNS: Final = re.compile(
@@ -29,11 +26,9 @@ _LINE_SIGNS: Final = re.compile(
 )
 _LINKED: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*\)")
 _INLINE_SIGNS: Final = re.compile(r"`+|\*{2,3}|(?<!\w)[*_]{1,3}(?=\w)|(?<=\w)[*_]{1,3}(?!\w)")
-_NUMBERS: Final = re.compile(r"(\d+)(?:\s*[-\u2013]\s*\^?(\d+))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A finished piece of the answer, and the passages that it is the first to name."""
 
     text: str
@@ -43,8 +38,13 @@ class Written:
 class CitationWriter:
     """Feed it a model's words as they come, and send on what it returns."""
 
-    def __init__(self, passages: Sequence[Passage], evidence: Evidence | None = None) -> None:
-        """`passages` in the order of their numbers, from 1; `evidence` of the same, where citations shall quote."""
+    def __init__(
+        self, passages: Sequence[Passage], evidence: Evidence | None = None, *, other_marks: bool = True
+    ) -> None:
+        """`passages` in the order of their numbers, from 1; `evidence` of the same, where citations shall quote.
+
+        other_marks: take `(passage 1)` and the like for marks as well.
+        """
         #: Headings named so far, in the order of their first mention.
         self.cited: list[Citation] = []
         self._passages = dict(enumerate(passages, 1))
@@ -53,7 +53,9 @@ class CitationWriter:
         self._site = tuple({origin for _, place in places if (origin := _origin(place.url))})
         self._named: set[tuple[int, str]] = set()
         self._evidence = evidence
-        self._text = SafeMarkdown(self)
+        #: Takes a delta, and whether it is the last: the text of `feed` and `finish`, with what is no prose apart, as
+        #: `Whole`.
+        self.pieces = SafeMarkdown(self, other_marks=other_marks).pieces
 
     def feed(self, delta: str) -> Written:
         """What can be said for sure after `delta`; never half a mark or link."""
@@ -63,10 +65,6 @@ class CitationWriter:
         """What was held back until the end was known."""
         return self._advance("", final=True)
 
-    def pieces(self, delta: str, final: bool = False) -> list[str]:
-        """The text of `feed` and `finish`, with what is no prose apart, as `Whole`."""
-        return self._text.pieces(delta, final)
-
     def _advance(self, delta: str, final: bool) -> Written:
         known = len(self.cited)
         text = "".join(self.pieces(delta, final))
@@ -75,9 +73,9 @@ class CitationWriter:
     def mark(self, content: str, claim: str) -> list[tuple[int, str]] | None:
         """The numbers that `[content]` stands for, each with a link to the heading that the claim is from; those that
         name no passage are left out."""
-        if not _MARK.fullmatch(content.strip()):
+        if not is_mark(content):
             return None
-        return [(number, self.link(number, claim)) for number in _numbers(content) if number in self._passages]
+        return [(number, self.link(number, claim)) for number in numbers_in(content) if number in self._passages]
 
     def link(self, number: int, claim: str) -> str:
         """A link to what a passage says about the claim, which counts as cited from now on."""
@@ -149,14 +147,6 @@ def plain_text(markdown: str) -> str:
     text = _LINE_SIGNS.sub(" ", text)
     text = _LINKED.sub(r"\1", text)
     return " ".join(_INLINE_SIGNS.sub("", text).split())
-
-
-def _numbers(content: str) -> list[int]:
-    """`1, 3-5` -> 1, 3, 4, 5. The largest number has two digits, so a range stays small."""
-    found: list[int] = []
-    for first, last in _NUMBERS.findall(content):
-        found += range(int(first), int(last or first) + 1)
-    return found
 
 
 def _origin(url: str) -> str:

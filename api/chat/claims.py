@@ -10,7 +10,7 @@ from typing import Final
 
 from api.chat.identifiers import checkable_names
 from api.chat.overlap import ASKING, Terms, terms_of
-from api.chat.quotes import rendered
+from api.chat.quotes import code_in, rendered
 from shared.bm25 import Bm25Encoder
 
 #: A sentence of fewer content words, and no figure or name, says nothing that could be held against a passage.
@@ -22,15 +22,16 @@ OF_ITSELF: Final = (
     "snippet source sources step steps summary topic"
 )
 
+_DIGIT: Final = re.compile(r"\d")
 _NUMBER: Final = re.compile(
     r"(?<![\w.])(?P<value>\d{1,3}(?:[,\u202f\u00a0'\u2019]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)*|\.\d+)"
     r"(?P<suffix>%|[A-Za-z\u00b5\u03bc]{1,12})?(?![\w])"
     r"(?:[ \u00a0-]?(?P<noun>%|[A-Za-z\u00b5\u03bc]+))?"
 )
+_GROUPING: Final = re.compile(r"[,\u202f\u00a0'\u2019]")
 _NUMBER_WORD: Final = re.compile(
     r"\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|hundred|dozen)"
-    r"[ -]([A-Za-z]+)",
-    re.IGNORECASE,
+    r"[ -]([a-z]+)"
 )
 _VALUES: Final = {
     "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
@@ -48,6 +49,8 @@ _UNITS: Final = {
 }  # fmt: skip
 UNITS: Final = frozenset(_UNITS.values())
 NEGATION: Final = re.compile(r"\b(?:not|never|no longer|cannot|neither|nor|without)\b|n['\u2019]t\b", re.IGNORECASE)
+#: The words of these; "t" is the end of "don't".
+_DENYING: Final = frozenset({"not", "never", "no", "cannot", "neither", "nor", "without", "t"})
 _JOINING: Final = (
     "and or of to in is are was were the a an for with by on at as from if it that this when per than then but be "
     "unless"
@@ -60,8 +63,8 @@ _WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_\u3040-\u30ff\u3
 _SUBJECT: Final = (
     r"(?:passages?|docs|documentation|documents?|context|sources?|sections?|pages?|guides?|excerpts?|text|material)"
 )
-#: It says that the docs do not say, asks back, or talks to the visitor.
-_NO_CLAIM: Final = re.compile(
+#: It says that the docs do not say.
+_OF_THE_DOCS: Final = re.compile(
     rf"""
       \b{_SUBJECT}\b[^.]{{0,40}}\b(?:not|don['\u2019]?t|doesn['\u2019]?t|no|nothing|nowhere)\b[^.]{{0,20}}
         \b(?:say|mention|contain|include|specify|provide|cover|describe|explain|state|answer|discuss|address|give|list
@@ -69,8 +72,21 @@ _NO_CLAIM: Final = re.compile(
     | \b(?:no\s+(?:information|mention|details?|answer)|nothing|not\s+(?:\w+\s+){{0,2}}(?:in|by))\b[^.]{{0,60}}
         \b{_SUBJECT}\b
     | \b(?:not|never)\s+(?:explicitly\s+|directly\s+)?(?:mentioned|specified|covered|documented|described|stated)\b
-    | ^\W*(?:yes|no)\b.{{0,20}}\b(?:correct|right|wrong)\W*$
-    | ^\W*(?:I|I['\u2019]\w+|let\s+me|let['\u2019]s|please|sorry|unfortunately|sure|certainly|of\s+course|great|hello|hi
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+#: A sentence with none of these words does not, and need not be searched.
+_SPEAKING: Final = frozenset(
+    """
+    passage passages docs documentation documents document context source sources section sections page pages guide
+    guides excerpt excerpts text material mentioned specified covered documented described stated
+    """.split()  # noqa: SIM905
+)
+#: It asks back, or talks to the visitor.
+_TO_THE_VISITOR: Final = re.compile(
+    r"""
+      \W*(?:yes|no)\b.{0,20}\b(?:correct|right|wrong)\W*$
+    | \W*(?:I|I['\u2019]\w+|let\s+me|let['\u2019]s|please|sorry|unfortunately|sure|certainly|of\s+course|great|hello|hi
         |thanks|thank\s+you|feel\s+free|hope|happy|based\s+on\s+the|you\s+can\s+(?:read|find|learn|see)\s+more
         |for\s+more|see|refer\s+to|if\s+you\s+(?:have|need|want|would|meant|mean)\b.*\b(?:question|ask|help|tell))\b
     """,
@@ -110,6 +126,8 @@ class Facts:
     code: bool = False
     #: It says that something is not so.
     negated: bool = False
+    #: What of it is written as code.
+    spans: tuple[str, ...] = ()
 
 
 def facts_of(sentence: str, bm25: Bm25Encoder, *, code: bool = False) -> Facts | None:
@@ -122,16 +140,19 @@ def facts_of(sentence: str, bm25: Bm25Encoder, *, code: bool = False) -> Facts |
             else None
         )
     text = rendered(sentence)
-    if text.endswith(("?", ":")) or _NO_CLAIM.search(text):
+    words = words_of(text)
+    if text.endswith(("?", ":")) or _TO_THE_VISITOR.match(text):
         return None
-    figures = tuple(figures_in(_SIGNPOST.sub(" ", text)))
+    if not words.isdisjoint(_SPEAKING) and _OF_THE_DOCS.search(text):
+        return None
+    figures = tuple(figures_in(_SIGNPOST.sub(" ", text) if _DIGIT.search(text) else text))
     identifiers = tuple(checkable_names(sentence))
     terms = terms_of(text, bm25)
     said = terms - _empty_words(bm25)
     if len(said) < LEAST_WORDS and not identifiers and not any(figure.certain for figure in figures):
         return None
     negated = NEGATION.search(text) is not None
-    return Facts(terms, figures, names_of(text), identifiers, words_of(text), text, negated=negated)
+    return Facts(terms, figures, names_of(text), identifiers, words, text, negated=negated, spans=code_in(sentence))
 
 
 @lru_cache(4)
@@ -153,15 +174,15 @@ def words_of(text: str) -> frozenset[str]:
 
 def figures_in(text: str) -> Iterator[Figure]:
     """The numbers of a plain text."""
-    for found in _NUMBER.finditer(text):
-        value = re.sub(r"[,\u202f\u00a0'\u2019]", "", found["value"])
+    for found in _NUMBER.finditer(text) if _DIGIT.search(text) else ():
+        value = _GROUPING.sub("", found["value"])
         value = f"0{value}" if value.startswith(".") else value
         noun = _noun(found["suffix"] or found["noun"] or "")
         scale = _SCALES.get((found["suffix"] or found["noun"] or "").lower())
         scaled = (f"{float(value) * scale:.0f}",) if scale and value.count(".") < 2 else ()
         yield Figure((value, *scaled), noun)
-    for found in _NUMBER_WORD.finditer(text):
-        yield Figure((_VALUES[found[1].lower()],), _noun(found[2]), certain=False)
+    for found in _NUMBER_WORD.finditer(text.lower()):
+        yield Figure((_VALUES[found[1]],), _noun(found[2]), certain=False)
 
 
 def _noun(word: str) -> str:

@@ -6,36 +6,30 @@ its words stand close together in a passage, and all of its numbers and names do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 from api.chat.claims import NEGATION, UNITS, Facts, Figure, facts_of, figures_in, names_of, words_of
 from api.chat.events import Claim, Support
+from api.chat.grounds import Ground, Reading, Shown, read, words_in
 from api.chat.identifiers import holds
+from api.chat.order import NOT, denies_as, misplaced, order_of
 from api.chat.overlap import Terms, terms_of
-from api.chat.places import places_of
-from api.chat.quotes import Unit, rendered, units_of
+from api.chat.quotes import Unit, rendered
 from shared.bm25 import Bm25Encoder
-from shared.models import Chunk, Passage
+from shared.models import Passage
 
 #: The part of a sentence's words that has to stand close together in the passages for it to be supported, and for it
 #: not to be called unsupported.
 SUPPORTED: Final = 0.5
 WEAK: Final = 0.3
-#: Places of the passages that a sentence may be put together from.
-MOST_PLACES: Final = 3
-#: Words that a further place has to add.
-WORTH_A_PLACE: Final = 2
 #: A unit with so much of a sentence says the same or, with another sign, the opposite.
 SAME: Final = 0.7
 #: Of the words of an answer, the part that passages in its own language hold at least: "the", "is", "of".
 OWN_LANGUAGE: Final = 0.25
 #: So many of its commonest words make a text English; a short one has few of them.
 SOME_ENGLISH: Final = 2
-#: Passages whose words are remembered: the popular ones of a site, at about 20 kB each.
-REMEMBERED: Final = 256
 #: Words that a quote shares with its claim, at least.
 QUOTED: Final = 2
 
@@ -54,31 +48,6 @@ _ENGLISH: Final = frozenset(_COMMON.split())
 _OPPOSITE: Final = {
     one: other for pair in map(str.split, _OPPOSITES) for one, other in (tuple(pair), tuple(reversed(pair)))
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """A unit of a passage, as evidence."""
-
-    #: The address of the heading that it stands under.
-    url: str
-    unit: Unit
-    terms: Terms
-    #: With the units to both sides and where the passage stands.
-    around: Terms
-    figures: frozenset[Figure]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A passage, read for evidence."""
-
-    grounds: tuple[Ground, ...]
-    #: All that names may stand in, as written and in lower case.
-    text: str
-    lower: str
-    #: Values of all its numbers.
-    values: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +79,7 @@ class Evidence:
         self._bm25 = bm25
         self._read: dict[int, Reading] = {}
         self._words: frozenset[str] | None = None
+        self._side_by_side: dict[tuple[int, ...], Shown] = {}
         self._seen = 0
         self._known = 0
 
@@ -135,10 +105,22 @@ class Evidence:
             return None
         return best.unit
 
+    def read_ahead(self) -> Iterator[None]:
+        """Reads one passage a step, which takes a millisecond or a few, so that no sentence has to wait for it."""
+        for number, chunk in self._chunks.items():
+            words_in(chunk)
+            self._reading(number)
+            yield
+
     def _reading(self, number: int) -> Reading:
         if number not in self._read:
             self._read[number] = read(self._chunks[number], self._bm25)
         return self._read[number]
+
+    def _shown(self, numbers: tuple[int, ...]) -> Shown:
+        if numbers not in self._side_by_side:
+            self._side_by_side[numbers] = Shown([(number, self._reading(number)) for number in numbers])
+        return self._side_by_side[numbers]
 
     def _by_words(self, facts: Facts, own: tuple[int, ...]) -> Verdict:
         """The verdict by the passages that are cited, or by all of them if that is a better one."""
@@ -152,13 +134,13 @@ class Evidence:
 
     def _against(self, facts: Facts, numbers: tuple[int, ...]) -> Verdict:
         """The verdict on a claim if these passages are all that there is."""
-        readings = [self._reading(number) for number in numbers]
-        grounds = [
-            (number, ground) for number, reading in zip(numbers, readings, strict=True) for ground in reading.grounds
-        ]
-        used, held = _closest(facts.terms, grounds) if grounds else ([], frozenset())
-        share = len(facts.terms & held) / len(facts.terms) if facts.terms else float(bool(used))
-        near = frozenset[Figure]().union(*(ground.figures for _, ground in used))
+        shown = self._shown(numbers)
+        readings = shown.readings
+        used, held = shown.closest(facts.terms)
+        share = len(held) / len(facts.terms) if facts.terms else 0.0
+        near = (
+            frozenset[Figure]().union(*(ground.figures for _, ground in used)) if facts.figures else frozenset[Figure]()
+        )
         wrong = [str(figure) for figure in facts.figures if not _is_held(figure, near, readings)]
         strange = [name for name in facts.identifiers if not any(holds(reading.text, name) for reading in readings)]
         strange += [name for name in facts.names if not any(_stem(name) in reading.lower for reading in readings)]
@@ -168,11 +150,27 @@ class Evidence:
             support: Support = "unsupported"
         elif wrong or strange or swapped or share < SUPPORTED or _contradicts(facts, used):
             support = "weak"
+        elif moved := self._misplaced(facts, shown, used):
+            support = "weak"
+            swapped = [*swapped, *moved]
         else:
             support = "supported"
         if facts.code and support == "unsupported":
             support = "weak"
         return Verdict(support, where, tuple(dict.fromkeys((*wrong, *strange, *swapped))), share)
+
+    def _misplaced(self, facts: Facts, shown: Shown, used: Sequence[tuple[int, Ground]]) -> list[str]:
+        """The names of a sentence that stand in another one's place, and a "not" that does."""
+        if facts.code:
+            return []
+        claim = order_of(facts.text, facts.spans, shown.names, self._bm25)
+        if not (claim.names or facts.negated):
+            return []
+        alike, others = shown.alike(facts.terms, self._bm25)
+        if found := misplaced(claim, alike, others):
+            return found
+        denied = denies_as(claim, (*alike, *others)) if facts.negated else True
+        return [] if denied or (denied is None and not _is_repeated(facts, used)) else [NOT]
 
     def _by_names(self, facts: Facts, numbers: tuple[int, ...]) -> Verdict:
         """The verdict on a claim in another language than the passages': by what no translation changes."""
@@ -184,51 +182,12 @@ class Evidence:
     def _is_foreign(self, facts: Facts) -> bool:
         """Whether the answer is in another language than the passages, as far as can be told by now."""
         if self._words is None:
-            self._words = frozenset[str]().union(*(words_of(chunk.embedded_text) for chunk in self._chunks.values()))
+            self._words = frozenset[str]().union(*map(words_in, self._chunks.values()))
             if len(self._words & _ENGLISH) >= SOME_ENGLISH:
                 self._words |= _ENGLISH
         self._seen += len(facts.words)
         self._known += len(facts.words & self._words)
         return self._known < OWN_LANGUAGE * self._seen
-
-
-@lru_cache(REMEMBERED)
-def read(chunk: Chunk, bm25: Bm25Encoder) -> Reading:
-    """A passage's evidence, kept for the next answer that is shown it."""
-    placed = [(place.url, unit) for place in places_of(chunk) for unit in units_of(place.text)]
-    terms = [terms_of(unit.text, bm25) for _, unit in placed]
-    figures = [frozenset(figures_in(unit.text)) for _, unit in placed]
-    above = terms_of(chunk.place, bm25)
-    grounds = tuple(
-        Ground(
-            url, unit, terms[at], above.union(*terms[max(at - 1, 0) : at + 2]),
-            frozenset[Figure]().union(*figures[max(at - 1, 0) : at + 2]),
-        )
-        for at, (url, unit) in enumerate(placed)
-    )  # fmt: skip
-    text = f"{chunk.embedded_text}\n{chunk.path}\n{chunk.url}"
-    values = frozenset(value for figure in figures_in(text) for value in figure.values)
-    return Reading(grounds, text, text.lower(), values)
-
-
-def _closest(claim: Terms, grounds: Sequence[tuple[int, Ground]]) -> tuple[list[tuple[int, Ground]], Terms]:
-    """The few places that hold most of a claim together, the best first, and what they hold."""
-    used: list[tuple[int, Ground]] = []
-    held: Terms = frozenset()
-    rest = claim
-    while len(used) < MOST_PLACES:
-        if used:
-            best = max(grounds, key=lambda other: len(rest & other[1].terms))
-            gained = len(rest & best[1].terms)
-        else:
-            best = max(grounds, key=lambda other: (len(rest & other[1].around), len(rest & other[1].terms)))
-            gained = len(rest & best[1].around)
-        if gained < (WORTH_A_PLACE if used else 1):
-            break
-        held |= best[1].terms if used else best[1].around
-        used.append(best)
-        rest = claim - held
-    return used, held
 
 
 def _likeness(said: Terms, ground: Ground) -> float:
@@ -283,16 +242,19 @@ def _stem(name: str) -> str:
 
 def _contradicts(facts: Facts, used: Sequence[tuple[int, Ground]]) -> bool:
     """Whether the sentence that is nearest to the claim says it the other way round."""
+    if not _is_repeated(facts, used):
+        return False
+    theirs = used[0][1].unit.text
+    if not facts.negated and NEGATION.search(theirs) is not None:
+        return True
+    turned = facts.words & _OPPOSITE.keys()
+    words = words_of(theirs) if turned else frozenset()
+    return any(_OPPOSITE[word] in words and _OPPOSITE[word] not in facts.words for word in turned - words)
+
+
+def _is_repeated(facts: Facts, used: Sequence[tuple[int, Ground]]) -> bool:
+    """Whether the claim has most of the words of the sentence that is nearest to it, and that of the claim's."""
     if not used or not facts.terms:
         return False
-    nearest = used[0][1]
-    if len(facts.terms & nearest.terms) < SAME * max(len(facts.terms), len(nearest.terms)):
-        return False
-    theirs = words_of(nearest.unit.text)
-    if facts.negated != (NEGATION.search(nearest.unit.text) is not None):
-        return True
-    return any(
-        _OPPOSITE[word] in theirs and _OPPOSITE[word] not in facts.words
-        for word in facts.words - theirs
-        if word in _OPPOSITE
-    )
+    theirs = used[0][1].terms
+    return len(facts.terms & theirs) >= SAME * max(len(facts.terms), len(theirs))

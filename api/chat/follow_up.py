@@ -59,27 +59,27 @@ def blend(plain: Sequence[Passage], wide: Sequence[Passage], share: float) -> li
 
 def leans(question: str, services: Services) -> bool:
     """Whether a question may need what was said before to be understood."""
-    return _points_back(question) or len(terms_of(question, services.bm25)) <= FEW_TERMS
+    return points_back(question) or len(terms_of(question, services.bm25)) <= FEW_TERMS
 
 
 def stands_alone(question: str, passages: Sequence[Passage], services: Services) -> bool:
     """Whether a question that may lean makes sense by itself: it points at nothing, and a passage speaks of all that
     it names. A visitor who has changed the subject is not to be answered about the old one."""
-    if _points_back(question) or not leans(question, services):
-        return not _points_back(question)
+    if points_back(question) or not leans(question, services):
+        return not points_back(question)
     topic = topic_of(question, services.bm25)
     return len(topic) >= OWN_TOPIC and any(
         topic <= terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages
     )
 
 
-def _points_back(question: str) -> bool:
+def points_back(question: str) -> bool:
     return bool(_LEANING.search(question))
 
 
 def speaks_for_itself(question: str, passages: Sequence[Passage], services: Services) -> bool:
     """Whether a question points at nothing, and names several things or one that no passage speaks of."""
-    if _points_back(question):
+    if points_back(question):
         return False
     topic = topic_of(question, services.bm25)
     known = frozenset[int]().union(

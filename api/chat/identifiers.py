@@ -14,8 +14,10 @@ from typing import Final
 
 import structlog
 
+from api.chat.commands import invented, sub_commands_in
 from api.chat.events import UnknownName
 from api.chat.everyday_names import EVERYDAY
+from api.chat.markdown import BLOCK, SPAN, language_of
 from shared.errors import LecternError
 from shared.models import Chunk, Passage, Release
 from shared.services import Services
@@ -35,10 +37,8 @@ MOST_NAMED: Final = 3
 #: A single word between backticks counts as a name from here on: `id` and `x` are everybody's.
 SHORTEST_WORD: Final = 3
 
-_BLOCK: Final = re.compile(r"^(`{3,}|~{3,})([^\n]*)\n(.*?)(?:^\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 #: No name, and slow to search.
 _TOO_LONG: Final = re.compile(r"\S{200,}")
-_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,200}?)(?<!`)\1(?!`)")
 _LINK: Final = re.compile(r"!?\[((?:\\.|[^\[\]\n]){0,300})\]\([^()\s]*\)")
 _ADDRESS: Final = re.compile(r"\b(?:[a-z][a-z0-9+.-]*://|www\.|localhost\b)[^\s<>\"'`)]*|\S+@\S+\.\w+", re.IGNORECASE)
 _EXTENSIONS: Final = (
@@ -105,8 +105,8 @@ def checkable_names(answer: str) -> list[str]:
     """The names of an answer that have to stand in the docs: neither everybody's, nor made up by its own code."""
     if not _MAY_NAME.search(answer):
         return []
-    blocks = list(_BLOCK.finditer(answer)) if "```" in answer or "~~~" in answer else []
-    own = {name for block in blocks for name in _defined(block[3], _language(block[2]))}
+    blocks = list(BLOCK.finditer(answer)) if "```" in answer or "~~~" in answer else []
+    own = {name for block in blocks for name in _defined(block[3], language_of(block[2]))}
     names = dict.fromkeys(_names(answer, strict=True))
     return [name for name in names if not _is_standard(name) and name.split(".")[0].strip("@") not in own]
 
@@ -128,20 +128,23 @@ async def unknown_names(
     shown = [_whole(passage.chunk.chunk) for passage in passages]
     missing = [name for name in checkable_names(answer) if not any(holds(text, name) for text in shown)]
     missing = missing[:MOST_LOOKED_FOR]
-    if not missing:
+    doubtful = [one for one in sub_commands_in(answer) if not any(holds(text, one.name) for text in shown)]
+    doubtful = doubtful[: MOST_LOOKED_FOR - len(missing)]
+    if not missing and not doubtful:
         return ()
     try:
         async with asyncio.timeout(PATIENCE):
             found = await services.store.holding(
-                release.collection, release.number, [services.bm25.encode_query(name) for name in missing],
-                READ_FOR_EACH,
+                release.collection, release.number,
+                [services.bm25.encode_query(str(name)) for name in (*missing, *doubtful)], READ_FOR_EACH,
             )  # fmt: skip
     except (LecternError, TimeoutError) as error:
         log.warning("names of an answer were not looked for", reason=str(error) or "late")
         return ()
-    others = [_whole(chunk.chunk) for chunk in found]
-    invented = [name for name in missing if not any(holds(text, name) for text in others)]
-    return tuple([UnknownName(name, alike) async for name, alike in _with_nearest(invented, [*shown, *others])])
+    texts = [*shown, *(_whole(chunk.chunk) for chunk in found)]
+    unheard = [name for name in missing if not any(holds(text, name) for text in texts)]
+    commands = [UnknownName(str(one), alike) for one, alike in invented(doubtful, texts)]
+    return (*[UnknownName(name, alike) async for name, alike in _with_nearest(unheard, texts)], *commands)
 
 
 async def _with_nearest(names: Sequence[str], texts: Sequence[str]) -> AsyncGenerator[tuple[str, str], None]:
@@ -182,22 +185,22 @@ def _names(text: str, *, strict: bool) -> Iterator[str]:
     """strict: leave out what a program's author may call as they like."""
     prose = _TOO_LONG.sub(" ", _LINK.sub(r"\1", text))
     position = 0
-    for block in _BLOCK.finditer(prose):
+    for block in BLOCK.finditer(prose):
         yield from _names_in_prose(prose[position : block.start()])
-        yield from _names_in_code(block[3], _language(block[2]), strict=strict)
+        yield from _names_in_code(block[3], language_of(block[2]), strict=strict)
         position = block.end()
     yield from _names_in_prose(prose[position:])
 
 
 def _names_in_prose(text: str) -> Iterator[str]:
-    for span in _SPAN.finditer(text):
+    for span in SPAN.finditer(text):
         code = span[2].strip()
         word = _WORD.fullmatch(code)
         if word and len(code) >= SHORTEST_WORD:
             yield code
         else:
             yield from (found.group().rstrip(".-/") for found in _matches(code, _PASCAL))
-    for found in _matches(_SPAN.sub(" ` ", text), _LONG_PASCAL):
+    for found in _matches(SPAN.sub(" ` ", text), _LONG_PASCAL):
         emphasised = found.string[found.end() : found.end() + 1] == "_"
         yield found.group().rstrip(".-/").lstrip("_" if emphasised else "")
 
@@ -235,10 +238,6 @@ def _defined(code: str, language: str) -> Iterator[str]:
 def _is_standard(name: str) -> bool:
     plain = name.removesuffix("()").lower()
     return plain in EVERYDAY or bool(_PLACEHOLDER.match(name))
-
-
-def _language(info: str) -> str:
-    return (info.split() or [""])[0].lower().strip("{.}")
 
 
 def _stands(text: str, name: str) -> bool:

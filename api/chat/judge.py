@@ -8,8 +8,8 @@ answered from the closest passage, with the doubt said.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from api.chat.calibration import Calibration, calibrations
@@ -18,6 +18,7 @@ from api.chat.features import AskedWord, asked_words, features, unheld
 from api.chat.identifiers import checkable_names, holds
 from api.chat.overlap import Terms, share, terms_of, topic_of, weigh
 from api.chat.retrieve import Findings
+from api.chat.scope import unmatched
 from api.chat.scores import confidence_of, subject_score
 from shared.models import Chunk, Passage, Release
 from shared.services import Services
@@ -34,6 +35,8 @@ NEAR_MEANING: Final = 0.3
 #: read for each: where a whole name is a rare term, the first one holds it.
 LOOKED_UP: Final = 4
 READ_FOR_EACH: Final = 3
+#: With so many unknown words, if they are most, a question is not about these docs, or not in their language.
+STRANGE: Final = 2
 #: A part of a question is left open if no passage holds more of its words, while one holds so much of another part.
 NOTHING_HELD: Final = 0.2
 HELD: Final = 0.6
@@ -66,6 +69,10 @@ class Verdict:
     uncovered: tuple[str, ...] = ()
     #: Passages near a question that is refused, best first; often there is none.
     nearest: tuple[Passage, ...] = ()
+    #: Filters of the client that nothing in the release matches, by their names.
+    unmatched: Mapping[str, str] = field(default_factory=dict)
+    #: The visitor asks about text that they have marked, and the docs do not speak of that.
+    strange_selection: bool = False
 
     @property
     def doubtful(self) -> bool:
@@ -77,7 +84,9 @@ async def judge(question: Question, findings: Findings, release: Release, servic
     """Whether to answer `question` from what was found for it. Raises DependencyDown if the index does not answer."""
     passages = findings.judged or findings.passages
     if not passages:
-        return Verdict(answerable=False, confidence=0.0, missing=await _unknown(question.text, (), release, services))
+        filtered = await unmatched(question.filters, release, services)
+        missing = () if filtered else await _unknown(question.text, (), release, services)
+        return Verdict(answerable=False, confidence=0.0, missing=missing, unmatched=filtered)
     calibration = calibrations(services).of(release)
     text = findings.asked or question.text
     fits, confidence = weigh_up(text, findings, calibration, services)
@@ -144,15 +153,22 @@ async def _unknown(
 ) -> tuple[str, ...]:
     """The question's words that stand nowhere in the release; of names and numbers alone, if `named`.
 
-    An identifier counts as a whole, whatever else its parts name.
+    An identifier counts as a whole, whatever else its parts name. Where most words are unknown, the question is in
+    another language or about something else altogether: then words say nothing, and identifiers and names alone count.
     """
     identifiers = checkable_names(text)
     rest = text
     for name in identifiers:
         rest = rest.replace(name, " ")
-    words = [word.text for word in asked_words(rest, services.bm25) if word.named or not named]
+    words = asked_words(rest, services.bm25)
     shown = [passage.chunk.chunk for passage in passages]
-    absent = [word for word in dict.fromkeys((*identifiers, *words)) if not _is_in(word, shown, services)][:LOOKED_UP]
+    strange = [word for word in words if not _is_in(word.text, shown, services)]
+    if len(strange) >= STRANGE and 2 * len(strange) > len(words):
+        names = [word for word in strange if word.named]
+        strange = names if 2 * len(names) > len(strange) else []
+    told = [word.text for word in strange if word.named or not named]
+    absent = [name for name in identifiers if not _is_in(name, shown, services)]
+    absent = list(dict.fromkeys((*absent, *told)))[:LOOKED_UP]
     if not absent:
         return ()
     keywords = [services.bm25.encode_query(word) for word in absent]

@@ -50,6 +50,12 @@ _WHITESPACE: Final = re.compile(r"\s+")
 _INLINE_LINK: Final = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
 
 
+#: A whole code block of a text that is complete: its fence, what stands behind that, its lines.
+BLOCK: Final = re.compile(r"^[ \t>]*(`{3,30}|~{3,30})([^\n]*)\n(.*?)(?:^[ \t>]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+#: A code span on one line, short enough for a name or a command: its sign, what it holds.
+SPAN: Final = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,200}?)(?<!`)\1(?!`)")
+
+
 @dataclass(frozen=True, slots=True)
 class Bracket:
     """`[content]` or `[content](target)`."""
@@ -166,6 +172,11 @@ def plain_target(url: str) -> str:
 def is_plain_target(target: str) -> bool:
     """Whether every reader takes this for the same address."""
     return _PLAIN_TARGET.fullmatch(target) is not None
+
+
+def language_of(info: str) -> str:
+    """The language that stands behind a fence; "" where none does."""
+    return (info.split() or [""])[0].lower().strip("{.}")
 
 
 def link(text: str, url: str) -> str:

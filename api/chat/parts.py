@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
+from api.chat.asked import Side, read_question
 from api.chat.events import Question
 from api.chat.features import asked_words
+from api.chat.follow_up import points_back
 from api.chat.judge import LEAST_WORDS, Verdict, judge, parts_of
+from api.chat.overlap import terms_of
 from api.chat.retrieve import Findings, find
+from api.chat.search import clipped
 from shared.models import Passage, Release
 from shared.services import Services
 
@@ -22,7 +26,14 @@ async def find_and_judge(asked: Question, release: Release, services: Services) 
     """
     findings = await find(asked, release, services)
     verdict = await judge(asked, findings, release, services)
-    parts = [] if verdict.answerable else parts_of(findings.asked or asked.text)
+    if _asks_about_selection(asked, findings, services):
+        marked = Question(clipped(asked.selection or ""), k=asked.k, filters=asked.filters)
+        told = await judge(marked, await find(marked, release, services), release, services)
+        if not told.answerable:
+            return findings, replace(told, missing=(), strange_selection=not told.unmatched)
+    if verdict.answerable:
+        return await _with_both_sides(asked, findings, release, services), verdict
+    parts = parts_of(findings.asked or asked.text) if findings.passages else []
     if not parts or any(len(asked_words(part, services.bm25)) < LEAST_WORDS for part in parts):
         return findings, verdict
     answered: list[tuple[Findings, Verdict]] = []
@@ -51,6 +62,29 @@ async def find_and_judge(asked: Question, release: Release, services: Services) 
             uncovered=tuple(uncovered),
         ),
     )
+
+
+def _asks_about_selection(asked: Question, findings: Findings, services: Services) -> bool:
+    """Whether a question says nothing without the marked text, and that is none of the docs' own."""
+    if not asked.selection or findings.selected:
+        return False
+    return points_back(asked.text) or not asked_words(asked.text, services.bm25)
+
+
+async def _with_both_sides(asked: Question, findings: Findings, release: Release, services: Services) -> Findings:
+    """What was found, and of a comparison the best passage on each side that none of it is headed by."""
+    passages = findings.passages
+    for side in read_question(findings.asked or asked.text, services.bm25).sides:
+        if not any(_is_headed_by(side, passage, services) for passage in passages):
+            found = await find(replace(asked, text=side.name, history=(), selection=None), release, services)
+            named = [passage for passage in found.passages if _is_headed_by(side, passage, services)]
+            passages = (*passages[: asked.k - 1], *named[:1])
+    return replace(findings, passages=passages)
+
+
+def _is_headed_by(side: Side, passage: Passage, services: Services) -> bool:
+    headings = " ".join((passage.chunk.chunk.page_title, *passage.chunk.chunk.trail))
+    return side.terms <= terms_of(headings, services.bm25)
 
 
 def _by_turns(lists: Sequence[Sequence[Passage]], k: int) -> tuple[Passage, ...]:

@@ -17,6 +17,13 @@ WHOLE: Final = 900
 WHOLE_STEPS: Final = 2500
 #: A list item with fewer words than this beside its links is a signpost: without the links nothing is left of it.
 WORDS_BESIDE_LINKS: Final = 2
+#: Words of a list's items, on average, from which each is a sentence of its own and makes sense without the others.
+WORDS_OF_AN_ITEM: Final = 8
+
+#: What code begins with.
+FENCES: Final = ("```", "~~~")
+#: A block with nothing above it that leads to it.
+BARE_BLOCK: Final = re.compile(r"\s*(?:`{3}|~{3}|\||[-*+]\s|\d{1,9}[.)]\s)")
 
 Kind = Literal["sentence", "list", "code", "table"]
 
@@ -32,6 +39,22 @@ _SCAFFOLDING: Final = re.compile(
 _BARE_PATH: Final = re.compile(r"`?[\w./:-]*[./:]\w[\w./:-]*`?")
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>")
 _UNESCAPED_BRACKET: Final = re.compile(r"(?<!\\)\[")
+#: A lead-in after which one item alone would leave a question: "There are two ways:", "The following are read:"
+_COUNTED: Final = re.compile(
+    r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten|these|following|several|some)\b", re.IGNORECASE
+)
+#: "[That page](...) tells more." Without the link, it tells nothing.
+_SIGNPOST: Final = re.compile(
+    r"(?:(?<=[.!?]\s)|^)(?:The\s+)?\[[^\[\]]+\]\([^()\s]*\)\s+"
+    r"(?:says?|tells?|explains?|describes?|shows?|covers?)\b[^.!?]*\.(?:\s+|$)"
+)
+#: A listing that only says which file is shown here: "{!../app.py!}", "--8<-- 'app.py'".
+_INCLUDE: Final = re.compile(r"\s*(?:\{[!*].*[!*]\}|\{\{\s*#\w+.*\}\}|-+8<-+\s.*|//\s*\.\.\.|\.\.\.)?\s*")
+#: Colours of a terminal, as tags.
+_COLOUR: Final = re.compile(r"</?(?:span|font)(?:\s[^<>]*)?>")
+_TERMINAL: Final = re.compile(r"[ \t>]*(?:`{3,}|~{3,})\s*(?:console|terminal|shell|bash|sh)\b")
+#: A reply to the question that the heading asks, which may be the contrary of the visitor's.
+_BARE_REPLY: Final = re.compile(r"^(?:yes|no)\.\s+(?=[A-Z`\"'*])", re.IGNORECASE)
 #: Holds a code span's place; a character that no text has.
 _STAND_IN: Final = "\ue000"
 _REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
@@ -52,6 +75,8 @@ class Piece:
     opens: bool = False
     #: What has to stand above a part of a list or table: the sentence that announces it, the table's header.
     above: str = ""
+    #: A part of a list or table, which may stand beside others of it.
+    part: bool = False
 
     @property
     def whole(self) -> str:
@@ -64,32 +89,48 @@ class Piece:
         return self.kind == "list" and _STEP.search(self.text) is not None
 
 
-def split_pieces(text: str) -> list[Piece]:
+def split_pieces(text: str, *, whole_lists: bool = True) -> list[Piece]:
     """The pieces of a passage in reading order. A sentence that announces a list or code belongs to it, and goes with
-    it where that is nothing but links."""
+    it where that is nothing but links.
+
+    whole_lists: a list is one piece; else its items are, if they are sentences and no steps.
+    """
     pieces: list[Piece] = []
     heading = ""
-    for kind, block in blocks_of(text):
+    for kind, block in ((kind, _told(kind, block)) for kind, block in blocks_of(text)):
+        if not block:
+            continue
         if kind == "heading":
             heading = quotable(block)
             continue
         if kind == "sentence":
-            sentences = [_unbolded(sentence) for sentence in split_sentences(quotable(" ".join(block.split())))]
+            paragraph = _BARE_REPLY.sub("", quotable(_SIGNPOST.sub("", " ".join(block.split()))))
+            sentences = [_unbolded(sentence) for sentence in split_sentences(paragraph)]
             pieces += [Piece(kind, sentence, heading, place == 0) for place, sentence in enumerate(sentences)]
             continue
-        announced = bool(pieces) and pieces[-1].text.endswith(":") and pieces[-1].heading == heading
+        announced = bool(pieces) and pieces[-1].text.rstrip("*_ ").endswith(":") and pieces[-1].heading == heading
         if announced and pieces[-1].kind == "list" and kind == "code":
             pieces[-1] = replace(pieces[-1], text=f"{pieces[-1].text}\n\n{_shortened(block)}")
             continue
         lead = pieces.pop().text + "\n\n" if announced and pieces[-1].kind == "sentence" else ""
-        parts = list(_parts(kind, block))
+        parts = list(_parts(kind, block, whole_lists=whole_lists or _COUNTED.search(lead) is not None))
         if kind != "code":
-            parts = [(quotable(above), quotable(part)) for above, part in parts]
+            parts = [(quotable(above), quotable(_SIGNPOST.sub("", part)).rstrip()) for above, part in parts]
         if len(parts) == 1:
             pieces += [Piece(kind, lead + above + part, heading) for above, part in parts]
         else:
-            pieces += [Piece(kind, part, heading, above=lead + above) for above, part in parts]
+            pieces += [Piece(kind, part, heading, above=lead + above, part=True) for above, part in parts]
     return [piece for piece in pieces if piece.text.strip() and not _BARE_PATH.fullmatch(piece.text)]
+
+
+def _told(kind: Kind | Literal["heading"], block: str) -> str:
+    """What a listing shows, without what only its site understands; "" if nothing is left. Other blocks as they are."""
+    if kind != "code":
+        return block
+    inside = block.split("\n")[1:-1]
+    if inside and all(map(_INCLUDE.fullmatch, inside)):
+        return ""
+    return _COLOUR.sub("", block) if _TERMINAL.match(block) else block
 
 
 def _unbolded(sentence: str) -> str:
@@ -100,11 +141,17 @@ def _unbolded(sentence: str) -> str:
 
 def quotable(text: str) -> str:
     """Prose without links, images and tags, which mean something only where it stood; code stays as it is."""
+    if "`" not in text:
+        return _unlinked(text)
     text = text.replace(_STAND_IN, "")
     code = [found.group() for found in CODE_SPAN.finditer(text)]
-    plain = _TAG.sub("", _REFERENCE.sub(r"\1", without_links(CODE_SPAN.sub(_STAND_IN, text))))
-    plain = _UNESCAPED_BRACKET.sub(r"\\[", plain)
-    return re.sub(_STAND_IN, lambda _: code.pop(0), plain)
+    return re.sub(_STAND_IN, lambda _: code.pop(0), _unlinked(CODE_SPAN.sub(_STAND_IN, text)))
+
+
+def _unlinked(text: str) -> str:
+    if "[" in text:
+        text = _UNESCAPED_BRACKET.sub(r"\\[", _REFERENCE.sub(r"\1", without_links(text)))
+    return _TAG.sub("", text) if "<" in text else text
 
 
 def blocks_of(text: str) -> Iterator[tuple[Kind | Literal["heading"], str]]:
@@ -174,7 +221,7 @@ def _end_of_paragraph(lines: list[str], start: int) -> int:
     return end
 
 
-def _parts(kind: Kind, block: str) -> Iterator[tuple[str, str]]:
+def _parts(kind: Kind, block: str, *, whole_lists: bool) -> Iterator[tuple[str, str]]:
     """A block whole, or what it is made of where it is too long to be quoted; each part with what it needs above it.
 
     Steps stay together as long as anyone would follow them: one of them alone leads nowhere.
@@ -186,7 +233,7 @@ def _parts(kind: Kind, block: str) -> Iterator[tuple[str, str]]:
         telling = [item for item in items if not _only_links(item)]
         whole = block if telling == items else "\n".join(telling)
         limit = WHOLE_STEPS if _STEP.match(block) else WHOLE
-        if whole and len(whole) <= limit:
+        if whole and len(whole) <= limit and (whole_lists or not _of_sentences(telling)):
             yield "", whole
         else:
             for item in telling:
@@ -220,6 +267,10 @@ def items_of(lines: list[str]) -> Iterator[str]:
             item = []
         item.append(line)
     yield "\n".join(item).rstrip()
+
+
+def _of_sentences(items: list[str]) -> bool:
+    return not _STEP.match(items[0]) and sum(len(item.split()) for item in items) >= WORDS_OF_AN_ITEM * len(items)
 
 
 def _only_links(item: str) -> bool:

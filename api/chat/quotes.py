@@ -33,7 +33,9 @@ _RULE: Final = re.compile(r"[\s|:+=-]*")
 _CELL_END: Final = re.compile(r"(?<!\\)\|")
 _IMAGE: Final = re.compile(r"!\[[^\[\]\n]*\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]\n]*\])")
 _LINK: Final = re.compile(r"\[([^\[\]\n]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]\n]*\])")
-_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<!--.*?-->|\{#[^{}]*\}|\[\^[^\]]*\]")
+_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>|<!--(?:(?!<!--).)*?-->|\{#[^{}]*\}|\[\^[^\[\]]*\]")
+#: Text without any sign of Markdown or HTML.
+_PLAIN: Final = re.compile(r"[^<>{}\[\]&*_~\\]*")
 _AUTOLINK: Final = re.compile(r"<((?:https?://|mailto:)[^\s<>]+)>")
 _EMPHASIS: Final = re.compile(r"(?<!\\)(?:\*{1,3}(?=\S)|(?<=\S)\*{1,3}|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)|~~)")
 _ESCAPED: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
@@ -55,6 +57,8 @@ class Unit:
     text: str
     #: Whether the page is sure to hold these words in one block.
     linkable: bool = False
+    #: What of it is written as code.
+    code: tuple[str, ...] = ()
 
 
 def units_of(markdown: str) -> list[Unit]:
@@ -68,9 +72,17 @@ def rendered(markdown: str) -> str:
     code = [_inside(found.group()) for found in CODE_SPAN.finditer(text)] if "`" in text else []
     text = CODE_SPAN.sub(_STAND_IN, text) if code else text
     text = _LINK.sub(r"\1", _IMAGE.sub("", text)) if "[" in text else text
-    text = _TAG.sub("", _AUTOLINK.sub(r"\1", text))
-    text = html.unescape(_ESCAPED.sub(r"\1", _EMPHASIS.sub("", text)))
-    return " ".join(re.sub(_STAND_IN, lambda _: code.pop(0), text).split())
+    if not _PLAIN.fullmatch(text):
+        text = _TAG.sub("", _AUTOLINK.sub(r"\1", text))
+        text = html.unescape(_ESCAPED.sub(r"\1", _EMPHASIS.sub("", text)))
+    if code:
+        text = re.sub(_STAND_IN, lambda _: code.pop(0), text)
+    return " ".join(text.split())
+
+
+def code_in(markdown: str) -> tuple[str, ...]:
+    """What stands between backticks in a line."""
+    return tuple(_inside(found.group()) for found in CODE_SPAN.finditer(markdown)) if "`" in markdown else ()
 
 
 def fragment_link(url: str, unit: Unit) -> str:
@@ -116,7 +128,9 @@ def _units(markdown: str) -> Iterator[Unit]:
         elif kind == "code":
             yield from _lines_of_code(block.split("\n"))
         elif kind == "table":
-            yield from (Unit("row", _row(line)) for line in block.split("\n") if not _RULE.fullmatch(line))
+            yield from (
+                Unit("row", _row(line), code=code_in(line)) for line in block.split("\n") if not _RULE.fullmatch(line)
+            )
         elif kind == "list":
             yield from _items(block.split("\n"))
         else:
@@ -127,7 +141,10 @@ def _sentences(block: str) -> Iterator[Unit]:
     """The sentences of a paragraph or an item."""
     for sentence in split_sentences(" ".join(block.split())):
         yield Unit(
-            "sentence", rendered(sentence), linkable=_RENDERED_ANYHOW.search(CODE_SPAN.sub("", sentence)) is None
+            "sentence",
+            rendered(sentence),
+            linkable=_RENDERED_ANYHOW.search(CODE_SPAN.sub("", sentence)) is None,
+            code=code_in(sentence),
         )
 
 

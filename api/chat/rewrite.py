@@ -16,7 +16,9 @@ from api.chat.follow_up import leans
 from api.chat.markdown import without_links
 from api.chat.model import ChatModel
 from api.chat.prompt import Message, cut
+from api.chat.spending import spending
 from shared.services import Services
+from shared.tokens import count_tokens
 
 #: Seconds that a visitor waits for a better search; the blend of both turns finds nearly as much.
 PATIENCE: Final = 2.0
@@ -48,7 +50,9 @@ async def standalone(question: Question, services: Services, model: ChatModel) -
     known = _remembered.setdefault(model, OrderedDict())
     key = (question.text, turns)
     if key not in known:
-        reply = await model.complete(conversation(question.text, turns), MOST_TOKENS, PATIENCE)
+        messages = conversation(question.text, turns)
+        reply = await model.complete(messages, MOST_TOKENS, PATIENCE)
+        _count(messages, reply)
         rewritten = usable(reply or "", question.text)
         if not rewritten:
             return ""
@@ -57,6 +61,14 @@ async def standalone(question: Question, services: Services, model: ChatModel) -
     while len(known) > REMEMBERED:
         known.popitem(last=False)
     return known[key]
+
+
+def _count(messages: Sequence[Message], reply: str | None) -> None:
+    """Add to what the question takes. Without a reply, nobody knows whether a model was asked at all."""
+    if reply is not None:
+        spent = spending()
+        spent.rewrite_prompt += sum(count_tokens(message.content) for message in messages)
+        spent.rewrite_reply += count_tokens(reply)
 
 
 def conversation(text: str, turns: Sequence[Turn]) -> list[Message]:

@@ -31,14 +31,18 @@ from api.chat.markdown import (
     target_of,
     without_trailing_punctuation,
 )  # fmt: skip
+from api.chat.marks import read_mark
 
-_SPECIAL: Final = re.compile(r"\\|`|~{3}|!?\[|<|\n|(?:https?|ftp)://|www\.", re.IGNORECASE)
+_SPECIAL: Final = re.compile(r"\\|`|~{3}|!?\[|<|\n|\u3010|\((?=[ps])|(?:https?|ftp)://|www\.", re.IGNORECASE)
 #: The end of a piece that may be the beginning of something, or a space that goes with a mark that is dropped.
 _PERHAPS_SPECIAL: Final = re.compile(
-    r"(?:(?<![ \t])[ \t]+!?|!|~{1,2}|(?<![a-z])(?:h|ht|htt|https?:?/?|f|ft|ftp:?/?|w|ww|www))\Z", re.IGNORECASE
+    r"(?:(?<![ \t])[ \t]+[!(]?|[!(]|~{1,2}|(?<![a-z])(?:h|ht|htt|https?:?/?|f|ft|ftp:?/?|w|ww|www))\Z", re.IGNORECASE
 )
-#: A usual piece of a stream: a word that neither ends nor begins anything, and may not become an address.
-_PLAIN: Final = re.compile(r" ?(?![hfwHFW])(?:[A-Za-z]+|[0-9]+)[,.;:]?")
+#: A usual piece of a stream, and the space behind it: a word that neither ends nor begins anything, and may not become
+#: an address.
+_PLAIN: Final = re.compile(
+    r"( ?(?!(?:h|ht|htt|https?|f|ft|ftp|w|ww|www)(?![a-z]))(?:[a-z]+|[0-9]+)[,.;:]?)( ?)", re.IGNORECASE
+)
 #: What would come alive if a table's row were split inside a code span.
 _ALIVE_OUTSIDE_CODE: Final = re.compile(r"[\[<]|://|www\.", re.IGNORECASE)
 _BARE_PIPE: Final = re.compile(r"(?<!\\)\|")
@@ -77,8 +81,9 @@ class _OpenFence:
 class SafeMarkdown:
     """Feed it a model's words; send on what it returns."""
 
-    def __init__(self, links: Links, *, at_line_start: bool = True) -> None:
+    def __init__(self, links: Links, *, at_line_start: bool = True, other_marks: bool = True) -> None:
         self._links = links
+        self._other_marks = other_marks
         self._at_line_start = at_line_start
         #: Half of a line end or of a surrogate pair.
         self._incoming = ""
@@ -101,12 +106,15 @@ class SafeMarkdown:
 
     def pieces(self, delta: str, final: bool = False) -> list[str]:
         """The same, with what is no prose apart, as `Whole`."""
-        held = self._pending or self._incoming or self._joined or self._at_line_start or self._fence
-        if not held and not final and _PLAIN.fullmatch(delta):
-            self._write(delta)
-            self._before = delta[-1]
-        else:
-            self._read_all(delta, final)
+        held = self._incoming or self._joined or self._at_line_start or self._fence
+        if not held and not final and self._pending in ("", " "):
+            plain = _PLAIN.fullmatch(delta)
+            if plain and not (self._pending and delta[0] == " "):
+                text = self._pending + plain[1]
+                self._pending, self._before = plain[2], text[-1]
+                self._remember(text)
+                return [text]
+        self._read_all(delta, final)
         written, self._written = self._written, []
         return written
 
@@ -201,6 +209,8 @@ class SafeMarkdown:
             return len(spaces) + 1
         if sign[-1] == "[":
             return self._read_bracket(spaces, final)
+        if sign in "(\u3010":
+            return self._read_other_mark(sign, spaces, final)
         if sign == "`":
             return self._read_code_span(spaces, final)
         if sign in "\\<":
@@ -216,8 +226,9 @@ class SafeMarkdown:
         if bracket is None:
             self._write(f"{spaces}{bang}\\[")
             return start + len(bang) + 1
+        defines = bracket.content[:1] == "^" and self._pending[bracket.end : bracket.end + 1] == ":"
         links = self._links.mark(bracket.content, self._claim)
-        if links is not None:
+        if links is not None and not (defines and self._tail[-1:] in ("", "\n")):
             return self._write_mark(bracket, links, spaces, bang)
         inner = self._inner(bracket.content)
         if bracket.target is None:
@@ -230,6 +241,17 @@ class SafeMarkdown:
             self._write(spaces)
             self._write_apart(inner)
         return bracket.end
+
+    def _read_other_mark(self, sign: str, spaces: str, final: bool) -> int:
+        """`(passage 1)` and the like."""
+        mark = read_mark(self._pending, len(spaces), final) if self._other_marks else None
+        if mark is WAIT:
+            return 0
+        links = self._links.mark(mark.content, self._claim) if mark else None
+        if mark is None or links is None:
+            self._write(spaces + sign)
+            return len(spaces) + 1
+        return self._write_mark(mark, links, spaces, "")
 
     def _write_mark(self, bracket: Bracket, links: list[tuple[int, str]], spaces: str, bang: str) -> int:
         lead = spaces + bang
@@ -315,7 +337,7 @@ class SafeMarkdown:
 
     def _inner(self, text: str) -> str:
         """The text of a link."""
-        return SafeMarkdown(self._links, at_line_start=False).feed(text, final=True)
+        return SafeMarkdown(self._links, at_line_start=False, other_marks=False).feed(text, final=True)
 
     def _write_apart(self, text: str) -> None:
         """Write what stands for a construct that was taken out, so that its neighbours do not become one."""
@@ -331,7 +353,13 @@ class SafeMarkdown:
             self._tail += " "
         self._joined = False
         self._written.append(text)
-        self._tail = (self._tail + text)[-_TAIL:]
+        self._remember(text)
+
+    def _remember(self, text: str) -> None:
+        """Note down what was written last."""
+        self._tail = text[-_TAIL:] if len(text) >= _TAIL else (self._tail + text)[-_TAIL:]
         if self._claim_ends and any(map(str.isalnum, text)):
             self._claim, self._claim_ends = "", False
-        self._claim = (self._claim + text)[-MOST_OF_A_CLAIM:]
+        self._claim += text
+        if len(self._claim) > MOST_OF_A_CLAIM:
+            self._claim = self._claim[-MOST_OF_A_CLAIM:]

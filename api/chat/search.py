@@ -10,11 +10,13 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from api.chat.spending import spending
 from shared.chunk_search import ANYWHERE, Query, Where
 from shared.embeddings import Embedder
 from shared.errors import ProviderError
 from shared.models import Passage, Release, Vector
 from shared.services import Services
+from shared.tokens import count_tokens
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,7 @@ async def _vector(text: str, release: Release, services: Services) -> Vector | N
         except ProviderError as error:
             log.warning("the question could not be embedded", reason=error.message)
             return None
+        spending().embedding += count_tokens(text)
     remembered.move_to_end(text)
     while len(remembered) > REMEMBERED:
         remembered.popitem(last=False)

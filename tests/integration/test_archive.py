@@ -519,7 +519,7 @@ async def test_what_a_killed_import_has_written_is_taken_back_by_the_next_one(si
 
 async def test_an_import_that_was_killed_after_publishing_has_succeeded(site: Site) -> None:
     archive = await site.first.export()
-    store = KilledAfterPublishing(site.second.store._client, site.second.store.alias)
+    store = KilledAfterPublishing(site.second.store._client, site.second.store._reads, site.second.store.alias)
     with pytest.raises(Killed):
         await replace(site.second, services=replace(site.second.services, store=store)).import_(archive)
     for key in await site.second.services.redis.keys("lectern:job:*:claim:*"):

@@ -14,7 +14,7 @@ from shared.errors import DependencyDown, LeaseLost, NotFound
 from shared.job_records import JOBS_KEPT
 from shared.models import Job, JobState, PageFault, ShardResult
 from shared.plans import Plan, PlannedShard
-from shared.qdrant_errors import READ_SECONDS
+from shared.qdrant_reads import READ_SECONDS
 from shared.queue import QUEUE
 from shared.reconcile import reconcile
 from shared.services import Services

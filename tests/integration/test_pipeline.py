@@ -350,7 +350,7 @@ async def test_a_crash_after_publishing_leaves_the_release_live_and_whole(site: 
         task, payload = site.queue.messages.popleft()
         await deliver(site.services, task, payload, "m")
     site.queue.messages.clear()
-    stopped = replace(site.services, store=NoAlias(site.store._client, site.store.alias))
+    stopped = replace(site.services, store=NoAlias(site.store._client, site.store._reads, site.store.alias))
     with pytest.raises(RuntimeError):
         await publish_job(stopped, job.id, "m")
     await fail_job(site.services, job.id, "an internal error")

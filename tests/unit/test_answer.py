@@ -116,7 +116,7 @@ async def test_a_question_that_nothing_fits_is_answered_honestly_and_no_model_is
     assert (started.sources, started.retrieved, len(started.found)) == ((), 2, 2)
     assert isinstance(delta, Delta)
     assert QUESTION in delta.text
-    assert f"cover {link_to(close)}, but nothing in them mentions `anchor`" in delta.text
+    assert f"The nearest section is {link_to(close)}." in delta.text
     assert link_to(far) not in delta.text
     assert isinstance(finished, Finished)
     assert (finished.no_results, finished.sources, finished.tokens_used) == (True, (), 0)

@@ -239,3 +239,30 @@ def test_every_link_that_is_put_in_leads_to_a_passage_that_was_shown(text: str) 
     places = {one.chunk.chunk.url for one in PASSAGES}
     assert {str(token.attrs["href"]) for token in rendered(out) if token.type == "link_open"} <= places
     assert all(1 <= number <= len(PASSAGES) for claim in writer.claims for number in claim.numbers)
+
+
+def test_passages_can_be_read_before_the_first_word_and_change_nothing() -> None:
+    text = "A ship ties up with four lines. Storms close the harbour."
+    writer = AnswerWriter(PASSAGES, BM25)
+    assert len(list(writer.read_ahead())) == len(PASSAGES)
+    assert writer.feed(text).text + writer.finish().text == written(text)[0]
+
+
+def test_a_word_is_sent_on_at_once_whether_its_space_stands_before_or_behind_it() -> None:
+    writer = AnswerWriter(PASSAGES, BM25)
+    writer.feed("A")
+    assert [writer.feed(piece).text for piece in (" ship", " with", " four", " lines,")] == [
+        " ship", " with", " four", " lines,",
+    ]  # fmt: skip
+    assert [writer.feed(piece).text for piece in (" ", "held ", "fast ", "here ")] == ["", " held", " fast", " here"]
+
+
+@pytest.mark.parametrize("mark", ["(passage 2)", "\u30102\u2020source\u3011", "[^2]", "[source 2]"])
+def test_a_mark_in_another_spelling_counts_for_its_sentence(mark: str) -> None:
+    text = f"Storms close the harbour {mark}. Wait."
+    assert written(text) == written(text.replace(mark, "[2]"))
+    assert written(text, *range(1, len(text))) == written(text)
+
+
+def test_quotes_of_a_page_are_not_searched_for_marks_in_words() -> None:
+    assert written("Storms close the harbour (source 1).", mends=False)[0] == "Storms close the harbour (source 1)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.chat.asked import defines, holds_what_is_asked, read_question
+from api.chat.asked import defines, holds_what_is_asked, is_bare, read_question
 from api.chat.overlap import terms_of
 from tests.passages import BM25
 
@@ -39,7 +39,7 @@ def test_the_thing_that_is_to_be_explained_is_known_by_its_name(question: str, s
     ],
 )
 def test_the_sides_of_a_question_are_told_apart(question: str, sides: tuple[str, str]) -> None:
-    assert read_question(question, BM25).sides == tuple(terms_of(side, BM25) for side in sides)
+    assert [side.terms for side in read_question(question, BM25).sides] == [terms_of(side, BM25) for side in sides]
 
 
 @pytest.mark.parametrize("question", ["When did France and Spain fight?", "How do I sail?", "compare", ""])
@@ -81,3 +81,24 @@ def test_a_long_story_is_read_in_no_time_and_only_its_first_line_is_a_question()
     assert read_question("how do I sail " * 2000 + "and anchor", BM25).sides == ()
     assert read_question("What is a thunk?\nHow do I compare chain and rope?", BM25).subject == "thunk"
     assert read_question("What is a thunk?\nHow do I compare chain and rope?", BM25).sides == ()
+
+
+@pytest.mark.parametrize(
+    ("question", "fact", "task"),
+    [
+        ("What is a sloop?", True, False),
+        ("Is chain heavier than rope?", True, False),
+        ("How long is the chain?", True, False),
+        ("How do I drop the anchor?", False, True),
+        ("How do I not drop the anchor?", False, False),
+        ("List the parts of an anchor", False, False),
+    ],
+)
+def test_a_question_asks_for_a_fact_or_for_how_it_is_done(question: str, fact: bool, task: bool) -> None:
+    asked = read_question(question, BM25)
+    assert (asked.fact, asked.task) == (fact, task)
+
+
+def test_a_name_or_a_command_asks_nothing() -> None:
+    assert all(map(is_bare, ("anchor", "lectern up", "--force")))
+    assert not any(map(is_bare, ("", "anchor?", "what anchor", "drop the main anchor")))

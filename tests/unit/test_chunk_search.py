@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -22,14 +21,14 @@ class Reads:
         self.stored = {chunk.id: chunk for chunk in found}
         self.asked: list[list[str]] = []
 
-    async def retrieve(self, collection: str, ids: Sequence[str], *, with_payload: bool) -> list[Any]:
-        assert with_payload
-        self.asked.append(list(ids))
-        return [SimpleNamespace(id=id_, payload=chunk_payload(self.stored[id_])) for id_ in ids if id_ in self.stored]
+    async def ask(self, collection: str, what: str, body: Mapping[str, Any]) -> list[Any]:
+        assert (what, body["with_payload"]) == ("points", True)
+        self.asked.append(list(body["ids"]))
+        return [{"id": id_, "payload": chunk_payload(self.stored[id_])} for id_ in body["ids"] if id_ in self.stored]
 
 
 def searching(reads: Reads) -> ChunkSearch:
-    return ChunkSearch(cast(Any, reads), "docs")
+    return ChunkSearch(cast(Any, None), cast(Any, reads), "docs")
 
 
 async def test_a_chunk_is_read_once() -> None:

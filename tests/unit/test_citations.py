@@ -67,6 +67,84 @@ def test_a_section_that_only_repeats_the_page_title_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    "mark",
+    [
+        "[1]", "[^1]", "[#1]", "[passage 1]", "[Passage 1]", "[source 1]", "[Sources 1]", "[see passage 1]",
+        "[1\u2020source]", "\u30101\u3011", "\u30101\u2020source\u3011", "\u30101\u2020L3-L5\u3011",
+        "\u30101:0\u2020source\u3011", "\u3010 1 \u3011", "\u3010passage 1\u3011", "\u3010Source 1\u3011",
+        "(passage 1)", "(Passage 1)", "(PASSAGE 1)", "(source 1)", "(see passage 1)",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["Run it {}.", "Run it.{} Then", "- {}", "{}\n\nWait", "a {}"])
+def test_other_spellings_of_a_mark_become_the_same_link_wherever_they_are_cut(mark: str, text: str) -> None:
+    expected = text.format("[1]").replace(".[1]", ". [1]").replace("[1]", INSTALL)
+    marked = text.format(mark)
+    assert whole(marked) == expected
+    assert "".join(written(marked, *range(1, len(marked)))[0]) == expected
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "[Passage 1, Passage 2]", "[Passage 1 and 2]", "[sources 1, and 2]", "(passages 1 and 2)", "(passages 1-2)",
+        "(Passage 1; Passage 2)", "\u30101, 2\u3011", "\u30101\u3011\u30102\u2020source\u3011", "[^1][^2]",
+        "(passage 1)(passage 2)", "(passage 9, passage 1, passage 2)", "\u30101\u20132\u3011",
+    ],
+)  # fmt: skip
+def test_a_mark_in_words_may_name_several_passages(mark: str) -> None:
+    text = f"Run it {mark}."
+    pieces, cited = written(text, *range(1, len(text)))
+    assert "".join(pieces) == f"Run it {INSTALL} {GUIDE}."
+    assert cited == [1, 2]
+
+
+@pytest.mark.parametrize("mark", ["\u30109\u3011", "\u30109\u2020source\u3011", "(passage 9)", "[Source 9]", "[^9]"])
+def test_a_mark_in_another_spelling_that_names_no_passage_is_dropped(mark: str) -> None:
+    text = f"Run it {mark} now, then stop {mark}."
+    assert whole(text) == "Run it now, then stop."
+    assert "".join(written(text, *range(1, len(text)))[0]) == "Run it now, then stop."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u3010\u6ce8\u610f\u3011\u3053\u306e\u8a2d\u5b9a\u306f\u5fc5\u9808\u3067\u3059\u3002",
+        "\u30102024\u5e74\u3011\u306e\u66f4\u65b0\u3001\u3010API\u3011\u3001\u30101\u7ae0\u3011",
+        "\u3010\u3011 and \u3010p\u3011 and \u3010source code\u3011 and \u3010 never closed",
+        "The (passage of time) and (sources of 2 kinds), (source code), (see below), (s), (p) and (passages",
+        "A plan (part 2) in passage 2 has (1) and (2024), (passage 2024) and (source 1 of 3).",
+        "`\u30101\u3011` and `(passage 1)` in ``[^1] (source 1)`` spans.",
+        "```py\nx = f(passage 1) # \u30101\u2020source\u3011 [^1]\n```\n",
+        "\\(passage 1\\) is escaped.",
+    ],
+)
+def test_brackets_and_parentheses_that_are_no_marks_stay_as_they_are(text: str) -> None:
+    assert whole(text) == text
+    assert "".join(written(text, *range(1, len(text)))[0]) == text
+
+
+def test_a_footnote_s_definition_is_no_mark() -> None:
+    text = "Run it[^1], as it says [^1]: now.\n\n[^1]: Install\n   [^2]: Guide"
+    expected = f"Run it {INSTALL}, as it says {INSTALL}: now.\n\n\\[^1]: Install\n   \\[^2]: Guide"
+    assert whole(text) == expected
+    assert "".join(written(text, *range(1, len(text)))[0]) == expected
+
+
+def test_what_cannot_become_a_mark_is_not_held_back() -> None:
+    writer = CitationWriter(PASSAGES)
+    assert writer.feed("a (so").text == "a"
+    assert writer.feed("on) b").text == " (soon) b"
+    assert writer.feed(" (source 1").text == ""
+    assert writer.feed("x" * 80).text == f" (source 1{'x' * 80}"
+
+
+def test_quotes_keep_the_words_that_a_model_would_mean_as_marks() -> None:
+    writer = CitationWriter(PASSAGES, other_marks=False)
+    text = "See (source 1) and \u30101\u3011."
+    assert writer.feed(text).text + writer.finish().text == text
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("Run it [9].", "Run it."),
@@ -183,7 +261,29 @@ def test_a_bracket_that_never_closes_is_let_go() -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["[", "`", "![", "[a](", "<b", "\\", "~~~", "[1]", "``", "https://", " ", "\n```\n", "[a `"]
+    "odd",
+    [
+        "[",
+        "`",
+        "![",
+        "[a](",
+        "<b",
+        "\\",
+        "~~~",
+        "[1]",
+        "``",
+        "https://",
+        " ",
+        "\n```\n",
+        "[a `",
+        "\u3010",
+        "\u30101",
+        "(",
+        "(s",
+        "(passage 1",
+        "<!--",
+        "(source 1)",
+    ],
 )
 def test_long_runs_of_odd_characters_take_no_longer_than_words(odd: str) -> None:
     text = odd * (100_000 // len(odd))
@@ -211,7 +311,8 @@ PIECES = [
     "img src=x>", "a", "word", "https://evil.example/x", "HTTP://evil.example", "www.evil.example",
     "[x](https://evil.example)", "![x](//evil.example)", "[x](/docs/ok)", f"{SITE}/ok", "(javascript:alert(1))",
     "[r]: ", "<a href=x>", "&lt;", "*", "_", "é", "\U0001f600", "\ud83d", "\0", "| a | b |\n|---|---|\n", "### ",
-    "***", "$", "\\/", "\\.",
+    "***", "$", "\\/", "\\.", "\u3010", "\u3011", "\u30101\u2020source\u3011", "(passage 1)", "(source", " 2)", "(",
+    "passage ", "[^1]:", "[Passage 1, Passage 3]",
 ]  # fmt: skip
 hostile = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 

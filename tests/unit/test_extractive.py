@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from api.chat.arrange import MOST, arrange, choose, introduced
+from api.chat.arrange import MOST, MOST_IF_DOUBTFUL, arrange, choose, introduced
 from api.chat.asked import Asked, read_question
-from api.chat.candidates import VECTORS_REMEMBERED
+from api.chat.candidates import VECTORS_REMEMBERED, find_candidates
 from api.chat.candidates import Candidate as Scored
 from api.chat.claims import facts_of
 from api.chat.events import Question, Turn
 from api.chat.extractive import DOUBTFUL, NO_PIECE, NOTICE, marked, quote
 from api.chat.pieces import Kind, Piece
 from api.chat.prompt import build_prompt
+from api.chat.read_pieces import read_pieces
 from shared.embeddings import EmbeddingBatch
 from shared.models import Passage
 from shared.settings import LOCAL_EMBEDDING_MODEL
@@ -231,7 +233,106 @@ async def test_both_parts_of_a_task_are_quoted() -> None:
     assert "fold the spinnaker dry. [2]" in text
 
 
+async def test_a_side_is_told_by_what_stands_under_its_name_and_not_by_its_word_alone() -> None:
+    chain = passage("Anchor chain is heavy. Anchor chain and rope lie on deck.", heading="Anchor chain", score=1.2)
+    rope = passage("It stretches under load.", heading="Rope", score=0.6)
+    assert "It stretches under load. [2]" in await quoted("Anchor chain vs. rope", [chain, rope])
+
+
+async def test_a_task_gets_the_code_of_the_section_that_is_named_after_it() -> None:
+    code = passage("```sh\nstow --all\n```", heading="Stow the spinnaker", score=1.2)
+    other = passage("To stow the spinnaker takes two people, who stow the spinnaker by hand.", heading="Crew")
+    text = await quoted("How do I stow the spinnaker?", [code, other])
+    assert text.startswith("**Stow the spinnaker:**\n\n```sh\nstow --all\n```\n\n[1]")
+    assert "takes two people" in text
+
+
+async def test_a_value_is_quoted_with_the_name_of_what_it_is_a_value_of() -> None:
+    passages = [
+        passage("Default: `50`. In metres, too.", heading="MIN_CHAIN_LENGTH", score=1.0),
+        passage("Chain length is given in metres.\n\nDefault: `60`.", heading="CHAIN_LENGTH", score=1.0),
+    ]
+    text = await quoted("What is the default chain length?", passages)
+    assert text.startswith("**CHAIN_LENGTH:** Default: `60`. ")
+    assert "**Anchoring:**" not in await quoted("Note: what about chain?", [passage("Note: chain rusts.")])
+
+
+async def test_a_list_that_nothing_leads_to_stands_under_its_heading_and_its_items_by_themselves() -> None:
+    items = (
+        "- Tea is served at five, unless the wind has risen to more than thirty knots.\n"
+        "- The anchor goes over the bow, where its chain is led through a roller.\n"
+        "- Whoever is on watch wears a lifejacket, and calls the skipper if in doubt.\n"
+        "- Lights are switched off at ten, apart from those of the ship itself.\n"
+        "- Water is for drinking, and whoever washes uses that of the sea."
+    )
+    found = [passage(items, heading="On board")]
+    text = await quoted("Where does the anchor go?", found)
+    assert text.startswith("**On board:**\n\n- ")
+    assert "The anchor goes over the bow" in text
+    assert text.count("\n- ") < 5
+    assert (await quoted("List everything on board", found)).count("\n- ") == 5
+
+
+@pytest.mark.parametrize(
+    "question", ["Is the cache safe?", "What is the cache?", "What is the difference between the cache and the store?"]
+)
+async def test_a_question_that_a_sentence_answers_gets_no_code_and_no_steps(question: str) -> None:
+    text = (
+        "1. Open the cache.\n2. Close the cache.\n\nThe cache is a safe place beside the store.\n\n"
+        "```py\ncache = cache.safe(store)\n```"
+    )
+    answer = await quoted(question, [passage(text, heading="Cache")])
+    assert answer.startswith("The cache is a safe place beside the store.")
+    assert "```" not in answer
+    assert "1. Open" not in answer
+
+
+@pytest.mark.parametrize(
+    "scene", ["Let's say that you drop an anchor, and want it to hold.", "Imagine that an anchor you drop does hold."]
+)
+async def test_a_sentence_that_sets_the_scene_does_not_lead(scene: str) -> None:
+    text = f"{scene} An anchor holds once the boat has pulled at its chain."
+    assert (await quoted("When does an anchor that you drop hold?", [passage(text)])).startswith("An anchor holds")
+
+
+async def test_half_a_sentence_is_not_quoted_beside_better_ones() -> None:
+    text = "Drop the anchor at the bow.\n\nor drop the anchor at the stern.\n\n...the anchor is dropped there:\n\n- bow"
+    assert await quoted("Where do I drop the anchor?", [passage(text)]) == "Drop the anchor at the bow. [1]"
+
+
+async def test_how_something_is_not_done_does_not_come_first() -> None:
+    never = "You never drop the anchor with the engine ahead and the boat in motion."
+    text = f"{never}\n\nDrop the anchor with the engine astern and the boat at rest."
+    assert (await quoted("How do I drop the anchor with the engine?", [passage(text)])).startswith("Drop the anchor")
+
+
+async def test_a_changelog_is_quoted_where_changes_are_asked_for_and_comes_last_elsewhere() -> None:
+    notes = passage("- The anchor holds in mud, sand and clay now.", title="Release notes", score=1.1)
+    found = [notes, passage("An anchor holds in sand and mud.", heading="Ground", score=1.0)]
+    assert (await quoted("Does an anchor hold in mud?", found)).startswith("An anchor holds")
+    assert "clay now" in (await quoted("Since which version does an anchor hold in mud?", found)).split("\n\n")[1]
+
+
+async def test_words_that_stand_side_by_side_as_in_the_question_count_more() -> None:
+    text = "The sail drops when the anchor is main.\n\nThe main anchor drops before the sail."
+    assert (await quoted("When does the main anchor drop?", [passage(text)])).startswith("The main anchor")
+
+
+def test_what_no_question_changes_is_read_once() -> None:
+    text = "Anchors rust. Chains rust as well, and ropes fray."
+    read_pieces.cache_clear()
+    for question in ("Do anchors rust?", "Do ropes fray?", "rust"):
+        find_candidates(read_question(question, BM25), [passage(text)], BM25)
+    assert read_pieces.cache_info().misses == 1
+
+
 # What visitors see
+
+
+def test_the_page_leaves_it_to_the_answer_to_say_that_it_is_quoted() -> None:
+    scripts = Path(__file__).parents[2] / "api" / "static"
+    said = NOTICE.strip("*.").lower()
+    assert not any(said in script.read_text().lower() for script in scripts.glob("*.js"))
 
 
 async def test_the_answer_says_last_that_it_is_quoted() -> None:
@@ -251,7 +352,7 @@ async def test_a_doubtful_answer_says_so_first_and_is_short() -> None:
     prompt = build_prompt(Question("Which anchor has a shank of gold?"), [passage(text)], 1000, doubtful=True)
     parts = await quote(prompt, services_with())
     assert parts[0] == DOUBTFUL
-    assert 1 <= "".join(parts).count("Anchor number") <= 2
+    assert 1 <= "".join(parts).count("Anchor number") <= MOST_IF_DOUBTFUL
     assert await quote(build_prompt(Question("gold?"), [passage("# Gold")], 1000, doubtful=True), services_with()) == [
         NO_PIECE
     ]
@@ -271,9 +372,9 @@ async def test_an_entry_of_a_changelog_does_not_lead() -> None:
 async def test_what_is_announced_elsewhere_is_led_to_and_nothing_else_dangles() -> None:
     text = "The anchor has these three parts:\n\n## Shank\n\nIt is long.\n\n## Stock\n\nIt is wide."
     answer = await quoted("Which three parts has the anchor?", [passage(text)])
-    assert answer.startswith("The anchor has these three parts: [1]")
+    assert answer.startswith("The anchor has these three parts ... [1]")
     better = f"{text}\n\n## Parts\n\nThe anchor has three parts, which are shank, stock and fluke."
-    assert "these three parts:" not in await quoted(
+    assert "these three parts" not in await quoted(
         "Which three parts has an anchor, shank and what?", [passage(better)]
     )
 
@@ -297,7 +398,8 @@ ANY = read_question("anything", BM25)
 
 def scored(number: int, place: int, score: float, text: str, *, kind: Kind = "sentence", above: str = "") -> Scored:
     terms = frozenset(BM25.encode_query(text).indices)
-    return Scored(number, place, Piece(kind, text, above=above), terms, score, score)
+    piece = Piece(kind, text, above=above, part=bool(above))
+    return Scored(number, place, piece, terms, frozenset(), 0.0, score, score)
 
 
 def pick(
@@ -364,4 +466,4 @@ def test_the_answer_stays_within_its_tokens_but_is_never_empty(tokens: int) -> N
     chosen = pick(candidates, most_tokens=tokens)
     assert 1 <= len(chosen) <= MOST
     assert len(chosen) == 1 or tokens > 5
-    assert len(pick(candidates, doubtful=True)) == 2
+    assert len(pick(candidates, doubtful=True)) <= MOST_IF_DOUBTFUL

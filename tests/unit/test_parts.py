@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from api.chat.events import Question
 from api.chat.parts import find_and_judge
 from shared.models import Passage
@@ -57,3 +59,43 @@ async def test_a_question_about_one_thing_is_searched_for_once() -> None:
     store = FakeStore({CUP: [far(ENGINE)]})
     await find_and_judge(Question(CUP), RELEASE, services_with(store))
     assert len(store.scopes) == 1
+
+
+COMPARED = "What is the difference between a mooring and an anchor?"
+
+
+async def test_a_comparison_gets_the_section_of_the_side_that_was_not_found() -> None:
+    mooring = passage("A mooring holds the boat between two lines.", heading="Moorings", cosine=0.7)
+    anchor = passage("An anchor digs into the ground.", heading="The anchor", cosine=0.7)
+    store = FakeStore({COMPARED: [mooring, ENGINE], "anchor": [REEFING, anchor], "mooring": [mooring]})
+    findings, verdict = await find_and_judge(Question(COMPARED, k=2), RELEASE, services_with(store))
+    assert verdict.answerable
+    assert [found.chunk.id for found in findings.passages] == [mooring.chunk.id, anchor.chunk.id]
+    assert len(store.scopes) == 2
+
+
+SELECTION = "Mix flour, sugar and cocoa, then bake the dough for forty minutes."
+
+
+@pytest.mark.parametrize("question", ["explain", "What does this mean?"])
+async def test_marked_text_about_something_else_is_not_explained(question: str) -> None:
+    asked = Question(question, selection=SELECTION)
+    found = {question: [REEFING], SELECTION: [far(ENGINE)], f"{question}\n{SELECTION}": [REEFING]}
+    _, verdict = await find_and_judge(asked, RELEASE, services_with(FakeStore(found)))
+    assert not verdict.answerable
+    assert verdict.strange_selection
+
+
+async def test_marked_text_that_the_docs_speak_of_is_explained_though_it_is_not_theirs() -> None:
+    selection = "Our skipper reefs the main sail before twenty knots."
+    found = {text: [REEFING] for text in ("explain", selection, f"explain\n{selection}")}
+    _, verdict = await find_and_judge(
+        Question("explain", selection=selection), RELEASE, services_with(FakeStore(found))
+    )
+    assert verdict.answerable
+
+
+async def test_a_question_that_says_what_it_is_about_is_answered_whatever_is_marked() -> None:
+    found = {REEF: [REEFING], SELECTION: [far(ENGINE)]}
+    _, verdict = await find_and_judge(Question(REEF, selection=SELECTION), RELEASE, services_with(FakeStore(found)))
+    assert verdict.answerable

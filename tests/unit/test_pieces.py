@@ -148,3 +148,48 @@ def test_code_stays_as_it_was_written() -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "# Only a heading", "```", "|", "- ", "> "])
 def test_odd_passages_make_no_trouble(text: str) -> None:
     assert all(piece.text.strip() for piece in split_pieces(text))
+
+
+# What means something only where it stood
+
+
+def test_a_sentence_that_only_points_to_another_page_is_left_out() -> None:
+    text = "Chains rust. [Ropes](rope.md) tells more about them. The [bow](bow.md) is in front."
+    assert [piece.text for piece in split_pieces(text)] == ["Chains rust.", "The bow is in front."]
+    item = "- Chains rust, as [iron](iron.md) does. [Ropes](rope.md) says why."
+    assert [piece.text for piece in split_pieces(item)] == ["- Chains rust, as iron does."]
+
+
+@pytest.mark.parametrize("line", ["{!../src/anchor.py!}", "{* ../src/anchor.py hl[3] *}", "--8<-- 'anchor.py'"])
+def test_a_listing_that_names_a_file_and_shows_nothing_is_left_out(line: str) -> None:
+    assert split_pieces(f"```py\n{line}\n```") == []
+    assert len(split_pieces(f"```py\n{line}\nanchor.drop()\n```")) == 1
+
+
+def test_the_colours_of_a_terminal_are_left_out_and_tags_in_other_code_stay() -> None:
+    coloured = '$ make\n<span style="color: green;">done</span>'
+    assert split_pieces(f"```console\n{coloured}\n```")[0].text == "```console\n$ make\ndone\n```"
+    assert coloured in split_pieces(f"```html\n{coloured}\n```")[0].text
+
+
+def test_a_reply_to_the_question_in_the_heading_is_left_out() -> None:
+    assert [piece.text for piece in split_pieces("Yes. Anchors rust.")] == ["Anchors rust."]
+    assert [piece.text for piece in split_pieces("No. `anchor` is gone.")] == ["`anchor` is gone."]
+    assert [piece.text for piece in split_pieces("No chain rusts.")] == ["No chain rusts."]
+
+
+def test_items_that_are_sentences_are_pieces_where_no_list_is_wanted() -> None:
+    one, other = (f"- The {name} goes over the bow, where its chain is." for name in ("anchor", "hook"))
+    assert len(split_pieces(f"{one}\n{other}")) == 1
+    parts = split_pieces(f"On deck:\n\n{one}\n{other}", whole_lists=False)
+    assert [(piece.above, piece.text, piece.part) for piece in parts] == [
+        ("On deck:\n\n", one, True), ("On deck:\n\n", other, True),
+    ]  # fmt: skip
+    two, short = f"There are two things on deck:\n\n{one}\n{other}", "- anchor\n- hook"
+    steps = "1. Drop the anchor over the bow.\n2. Take the engine out of gear and wait for it."
+    assert [len(split_pieces(whole, whole_lists=False)) for whole in (two, short, steps)] == [1, 1, 1]
+
+
+def test_code_belongs_to_the_bold_line_that_announces_it() -> None:
+    text = "**In short:**\n\n```\nmake\n```"
+    assert [piece.text for piece in split_pieces(text)] == [text]

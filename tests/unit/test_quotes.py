@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import unquote
 
 import pytest
@@ -122,3 +123,20 @@ def test_what_a_site_may_render_otherwise_is_not_linked_to(line: str) -> None:
 def test_a_sentence_with_code_and_links_can_be_linked_to() -> None:
     (unit,) = units_of("Drop the `{anchor}` over [the bow](x.md) slowly.")
     assert (unit.text, unit.linkable) == ("Drop the {anchor} over the bow slowly.", True)
+
+
+def test_a_unit_knows_what_of_it_is_code() -> None:
+    assert [unit.code for unit in units_of("Set `a b` and ``c`` first. Then go.\n\n| `x` | y |\n|---|---|")] == [
+        ("a b", "c"), (), ("x",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ["<!--", "<!-- a ", "[^", "{#", "<a", "**a", "`", "![](", "[a]("])
+def test_hostile_text_is_rendered_as_fast_as_words(odd: str) -> None:
+    began = time.process_time()
+    rendered(odd * (50_000 // len(odd)))
+    assert time.process_time() - began < 0.5
+
+
+def test_comments_are_left_out_each_by_itself() -> None:
+    assert rendered("a <!-- b --> c <!-- d <!-- e --> f") == "a c <!-- d f"

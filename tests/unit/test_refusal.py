@@ -23,7 +23,7 @@ def test_a_refusal_says_what_was_looked_for_and_where_to_look_instead() -> None:
         f"The nearest sections are {link_to(ANCHOR)}, {link_to(SAILS)}."
     )
     assert refuse("a", verdict(nearest=(SAILS,))).endswith(f"The nearest section is {link_to(SAILS)}.")
-    assert refuse("a", verdict()).endswith('answers "a".')
+    assert refuse("Who asks?", verdict()).endswith('answers "Who asks?".')
 
 
 def test_a_refusal_names_what_stands_nowhere_in_the_docs() -> None:
@@ -49,3 +49,23 @@ def test_the_part_of_a_question_that_stays_open_is_named_after_the_answer() -> N
     other = Verdict(answerable=True, confidence=0.8, uncovered=("who [won](https://evil.example)",))
     assert note_on_missing(other).startswith('\n\nThese docs do not say anything on "who')
     assert "](https://evil.example" not in note_on_missing(other).replace("\\](", "")
+
+
+def test_a_name_or_a_command_is_no_question_that_could_be_answered() -> None:
+    assert refuse("make brass", verdict()) == "I could not find anything in these docs about `make brass`."
+    assert "`x`" in refuse("`x`", verdict())
+
+
+def test_filters_that_nothing_matches_are_named_and_not_the_question() -> None:
+    one = Verdict(answerable=False, confidence=0.0, unmatched={"version": "9.9"})
+    assert refuse("How do I reef?", one) == (
+        "Nothing in these docs matches the filter version `9.9`, so there is nothing to answer from."
+    )
+    two = Verdict(answerable=False, confidence=0.0, unmatched={"locale": "de", "path": "`![x](https://evil.example)"})
+    assert "the filters locale `de` and path `" in refuse("How do I reef?", two)
+    assert refuse("How do I reef?", two).count("`") == 4
+
+
+def test_marked_text_that_the_docs_do_not_speak_of_is_what_was_looked_for() -> None:
+    strange = Verdict(answerable=False, confidence=0.0, strange_selection=True)
+    assert refuse("explain", strange) == "I could not find anything in these docs about the text that you marked."

@@ -11,7 +11,9 @@ from api.chat.events import Question, Turn
 from api.chat.model import Ending
 from api.chat.prompt import Message, Prompt
 from api.chat.rewrite import standalone, usable
+from api.chat.spending import begin_spending
 from shared.services import Services
+from shared.tokens import count_tokens
 from tests.passages import services_with
 
 HISTORY = (Turn("How do I reef the mainsail?", "Lower the [halyard](https://site.example/a#b) first."),)
@@ -93,3 +95,16 @@ async def test_a_model_that_fails_or_is_late_leaves_the_question_and_is_asked_ag
 )
 def test_only_one_line_that_is_a_question_is_used(reply: str, kept: str) -> None:
     assert usable(reply, "And how do I undo that?") == kept
+
+
+async def test_what_a_rewrite_takes_is_counted_once_and_only_if_there_was_a_reply() -> None:
+    model = Rewriter()
+    spent = begin_spending()
+    for _ in range(2):
+        await standalone(FOLLOW_UP, services_with(), model)
+    shown = sum(count_tokens(message.content) for message in model.shown[0])
+    assert (spent.rewrite_prompt, spent.rewrite_reply) == (shown, count_tokens(model.reply or ""))
+    assert shown > 50
+    spent = begin_spending()
+    await standalone(FOLLOW_UP, services_with(), Rewriter(None))
+    assert (spent.rewrite_prompt, spent.rewrite_reply) == (0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,6 @@ from shared.errors import JobFailed
 from shared.models import PageFault
 from shared.points import text_hash_of
 from shared.services import Services
-from shared.settings import Settings
 from worker.ingestion.content import Content
 from worker.ingestion.embed import windows_of
 from worker.ingestion.pages import ParsedPage
@@ -24,13 +23,6 @@ Report = Callable[[int, int], Awaitable[None]]
 
 #: Markdown that is read, cut and counted at a time: what it becomes takes some ten times the memory.
 READ_BYTES: Final = 256 * 1024
-#: US dollars a million tokens, as the providers' price lists had it in 2026 for requests that are answered at once.
-PRICES: Final[Mapping[str, float]] = {
-    "text-embedding-3-small": 0.02,
-    "text-embedding-3-large": 0.13,
-    "text-embedding-ada-002": 0.10,
-    "gemini-embedding-001": 0.15,
-}
 
 
 @dataclass(slots=True)
@@ -56,29 +48,6 @@ class Cost:
     @property
     def to_reuse(self) -> int:
         return self.passages - self.to_embed
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What tokens cost; `per_million` is None where nobody has said."""
-
-    model: str
-    per_million: float | None
-
-    def of(self, tokens: int) -> float | None:
-        """US dollars."""
-        return None if self.per_million is None else tokens * self.per_million / 1_000_000
-
-
-def price_of(settings: Settings) -> Price:
-    """The price of the configured model: as set, else as known. The local model costs nothing."""
-    model = settings.embedding_model
-    if settings.embedding_price is not None:
-        return Price(model, settings.embedding_price)
-    if settings.embedding_provider == "local":
-        return Price(model, 0.0)
-    # A server of one's own may call its model by any name.
-    return Price(model, PRICES.get(model) if settings.openai_base_url is None else None)
 
 
 async def cost_of(

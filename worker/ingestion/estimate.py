@@ -11,9 +11,10 @@ from typing import Any, Final
 from shared.changes import Changes, PageChange, describe, pair_similar, pair_up, sketches_at
 from shared.clock import now
 from shared.models import Job, JobState, PageFacts, Release
+from shared.prices import Price, price_of
 from shared.services import Services
 from worker.ingestion.content import Content, Found
-from worker.ingestion.cost import Cost, Price, cost_of, price_of
+from worker.ingestion.cost import Cost, cost_of
 from worker.ingestion.planning import (
     Difference,
     compare,
