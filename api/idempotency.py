@@ -27,7 +27,7 @@ POLL_SECONDS: Final = 0.05
 REDIS_SECONDS: Final = 0.5
 
 #: Free a key, unless another request has it by now.
-_FREE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+FREE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 class StillRunning(LecternError):
@@ -64,7 +64,7 @@ class Idempotency:
             if made := str(known).removeprefix(pending):
                 if not await is_void(made):
                     return made
-                await self._ask(self._redis.eval(_FREE, 1, name, pending + made))
+                await self._ask(self._redis.eval(FREE, 1, name, pending + made))
                 continue
             await asyncio.sleep(POLL_SECONDS)
         raise StillRunning("an earlier request with this Idempotency-Key is still at work", retry_after=1)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from api.schemas import IngestTask, JobWaiting, TaskProgress, TaskStatus
+from api.ingest_schemas import IngestTask, JobWaiting, TaskProgress, TaskStatus
 from shared.errors import DependencyDown
 from shared.models import Job, JobState, PageFault, Progress
 from shared.services import Services

@@ -28,14 +28,17 @@ from shared.tasks import cancelled
 
 log = structlog.get_logger(__name__)
 
-#: Between two writes of one answer: at twenty tokens a second, one command for five of them.
-BATCH_SECONDS: Final = 0.25
+#: Between two writes of one answer. Only who comes back while it is still being given waits for them, and only what a
+#: process has said just before it was killed is missing.
+BATCH_SECONDS: Final = 1.0
 #: For one answer of Redis.
 REDIS_SECONDS: Final = 0.5
 #: A client that lost its connection asks again within seconds; nobody pays for much more than that.
 GRACE_SECONDS: Final = 15
-#: Between two looks at whether somebody reads an answer elsewhere.
-CHECK_SECONDS: Final = 3
+#: Between two looks at whether somebody reads an answer elsewhere, and whether it is to stop.
+CHECK_SECONDS: Final = 1
+#: For the process that runs an answer to notice that its reader has left, which is when it looks for a word to stop it.
+STOP_SECONDS: Final = 60
 #: Between two looks of somebody who follows an answer.
 LOOK_SECONDS: Final = 0.1
 #: A process that has not said for this long that it lives is gone.
@@ -95,13 +98,12 @@ class Journal:
             return Recording(self)
         claim = f"{KEY_PREFIX}wish:{hashlib.sha256(wish.encode('utf-8', 'surrogatepass')).hexdigest()}"
         recording = Recording(self, claim)
-        ours = f"{self.process}-{recording.id}"
-        known = await self._ask(self._redis.set(claim, ours, nx=True, get=True, ex=RUNNING_SECONDS))
+        known = await self._ask(self._redis.set(claim, recording.mark, nx=True, get=True, ex=RUNNING_SECONDS))
         if known is None:
             return recording
         process, _, answer_id = str(known).partition("-")
         if await self._is_abandoned(answer_id, process):
-            await self._ask(self._redis.set(claim, ours, ex=RUNNING_SECONDS))
+            await self._ask(self._redis.set(claim, recording.mark, ex=RUNNING_SECONDS))
             return recording
         return Place(answer_id, process=process)
 
@@ -117,11 +119,16 @@ class Journal:
         return None
 
     async def _is_abandoned(self, answer_id: str, process: str) -> bool:
-        """Whether an answer has no end, and will have none because its process is gone."""
-        if await self._ask(self._redis.exists(_sign_of(process))) != 0:
+        """Whether an answer has no end, and will have none because it was stopped or its process is gone."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.exists(_sign_of(process))
+            pipe.exists(_stop_of(answer_id))
+            pipe.lindex(KEY_PREFIX + answer_id, -1)
+            found = await self._ask(pipe.execute())
+        if found is None:
             return False
-        last = await self._ask(self._redis.lindex(KEY_PREFIX + answer_id, -1))
-        return last is None or entry_of(last)[2][-1] != WHOLE
+        is_alive, is_stopped, last = found
+        return (not is_alive or bool(is_stopped)) and (last is None or entry_of(last)[2][-1] != WHOLE)
 
     async def follow(self, place: Place) -> AsyncGenerator[Kept, None]:
         """The events after a place, as they come; at least the last one.
@@ -175,6 +182,10 @@ class Journal:
             return (), None
         return found[0], bool(found[1]) or not process
 
+    async def stop(self, answer_id: str) -> None:
+        """Have an answer end as soon as its own reader has left, whoever follows it, at whatever process it runs."""
+        await self._ask(self._redis.set(_stop_of(answer_id), "1", ex=STOP_SECONDS))
+
     # Who answers
 
     def schedule(self, recording: Recording, *, at_once: bool) -> None:
@@ -197,20 +208,28 @@ class Journal:
         return len(self._adopted) < MOST_ADOPTED
 
     def adopt(self, recording: Recording, work: asyncio.Task[None]) -> None:
-        """Let an answer go on that has no reader here, while it has one elsewhere or its client may come back."""
+        """Let an answer go on that has no reader here, while it has one elsewhere or its client may come back.
+
+        Only from here on is it looked whether it is to stop: who stops it hangs up as well, and streams cost less so.
+        """
         minding = asyncio.create_task(self._mind(recording, work))
         self._adopted[minding] = work
         minding.add_done_callback(lambda task: self._adopted.pop(task, None))
 
     async def _mind(self, recording: Recording, work: asyncio.Task[None]) -> None:
-        reader = _reader_of(recording.id)
-        await self._ask(self._redis.set(reader, "1", ex=GRACE_SECONDS))
+        await self._ask(self._redis.set(_reader_of(recording.id), "1", ex=GRACE_SECONDS))
         while not work.done():
-            await asyncio.wait({work}, timeout=CHECK_SECONDS)
-            if not work.done() and not await self._ask(self._redis.exists(reader)):
+            if await self._is_wanted(recording.id):
+                await asyncio.wait({work}, timeout=CHECK_SECONDS)
+            else:
                 await cancelled(work)
         if not work.cancelled() and (error := work.exception()) is not None:
             log.error("answer.crashed", exc_info=error)
+
+    async def _is_wanted(self, answer_id: str) -> bool:
+        """Whether an answer without a reader here has one elsewhere or may yet have, and nobody has stopped it."""
+        found = await self._ask(self._redis.mget(_reader_of(answer_id), _stop_of(answer_id)))
+        return found is not None and found[0] is not None and found[1] is None
 
     async def keep_writing(self) -> None:
         """Write what is due, for as long as the process lives."""
@@ -289,3 +308,7 @@ def _sign_of(process: str) -> str:
 
 def _reader_of(answer_id: str) -> str:
     return f"{KEY_PREFIX}{answer_id}:read"
+
+
+def _stop_of(answer_id: str) -> str:
+    return f"{KEY_PREFIX}{answer_id}:stop"

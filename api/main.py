@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -30,6 +32,7 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, CatchAll, RequestContext
 from api.question_log import QuestionLog
 from api.routes import (
+    answers,
     chat,
     documents,
     evaluate,
@@ -73,11 +76,25 @@ REQUEST_HEADERS: Final = (
     "Idempotency-Key",
 )
 #: What their scripts may read.
-REPLY_HEADERS: Final = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+REPLY_HEADERS: Final = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy", answers.ANSWER_ID)
+
+#: New objects between two looks for garbage, and how many of the former to one further back. Python's own are for small
+#: programs; what is left here to be found, exceptions mostly, is little.
+GARBAGE: Final = (5000, 20, 50)
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 OpenModel = Callable[[Settings], ChatModel]
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}}
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """Where tests put something of their own."""
+
+    answer: Answerer
+    open_model: OpenModel
+    open_services: OpenServices
+    timings: Timings
 
 
 def app() -> FastAPI:
@@ -101,10 +118,19 @@ def leaving_on_bad_configuration(application: FastAPI) -> FastAPI:
                 state = await stack.enter_async_context(starting(app))
             except ConfigurationError as error:
                 _leave(error)
+            _spare_what_lasts()
             yield state
 
     application.router.lifespan_context = lifespan
     return application
+
+
+def _spare_what_lasts() -> None:
+    """Keep the garbage collector from what lives as long as the process: to look at all of it holds every visitor up
+    for a tenth of a second or two, again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 def create_app(
@@ -117,66 +143,73 @@ def create_app(
 ) -> FastAPI:
     """The application. Tests put their own `answer`, model, services and patience in place of the real ones."""
     counts = Metrics()
-    keys = Keys(settings)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        async with AsyncExitStack() as stack:
-            services = await stack.enter_async_context(open_services(settings))
-            model = open_model(settings)
-            stack.push_async_callback(model.close)
-            limiter = Limiter(settings, keys)
-            stack.push_async_callback(limiter.close)
-            if settings.embedding_provider == "local":
-                await services.embedder.open()  # else the first visitor waits while the model is loaded
-            reconciling = asyncio.create_task(_reconcile(services))
-            stack.push_async_callback(cancelled, reconciling)
-            stack.push_async_callback(cancelled, asyncio.create_task(_calibrate(services)))
-            if settings.ingest_on_start:
-                stack.push_async_callback(cancelled, asyncio.create_task(ingest_on_start(services)))
-            if settings.remote_source and settings.source_poll_minutes:
-                polling = asyncio.create_task(poll_source(services, settings.source_poll_minutes))
-                stack.push_async_callback(cancelled, polling)
-            question_log = QuestionLog(services.redis, settings, on_drop=counts.unlogged_questions.inc)
-            stack.push_async_callback(cancelled, asyncio.create_task(question_log.keep_writing()))
-            kept: AnswerCache | None = None
-            if settings.answer_cache_minutes:
-                kept = AnswerCache(answer, services.redis, settings.answer_cache_minutes, counts.count_kept)
-                stack.push_async_callback(kept.close)
-            runtime = Runtime(
-                services=services,
-                sessions=Sessions(services.redis, settings),
-                questions=question_log,
-                idempotency=Idempotency(services.redis),
-                journal=await stack.enter_async_context(open_journal(services.redis)),
-                keys=keys,
-                model=model,
-                answer=kept or answer,
-                metrics=counts,
-                draining=stack.enter_context(draining_on_signals()),
-                timings=timings or Timings(),
-                started=time.monotonic(),
-            )
-            yield {"runtime": runtime, "limiter": limiter}
-
+    seams = Seams(answer, open_model, open_services, timings or Timings())
     application = FastAPI(
         title="Lectern",
         version=health.VERSION,
         description="Ask a documentation site questions; every claim of an answer links to where it comes from.",
         docs_url=None,  # routes/pages.py has it, with files of our own instead of a CDN's
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=lambda _: running(settings, counts, seams),
         middleware=_middleware(settings, counts),
         responses=ERRORS,
     )
     add_error_handlers(application)
     for module in (
-        chat, feedback, search, ingest, webhook, jobs, releases, evaluate, questions, health, documents, metrics, pages,
+        chat, answers, feedback, search, ingest, webhook, jobs, releases, evaluate, questions, health, documents,
+        metrics, pages,
     ):  # fmt: skip
         application.include_router(module.router)
     application.mount("/static", pages.static_files())
     application.mount(f"/{pages.SWAGGER}", pages.swagger_files())
     return application
+
+
+@asynccontextmanager
+async def running(settings: Settings, counts: Metrics, seams: Seams) -> AsyncIterator[dict[str, Any]]:
+    """What requests find in their state, from the process's start to its end. Raises ConfigurationError."""
+    keys = Keys(settings)
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(seams.open_services(settings))
+        model = seams.open_model(settings)
+        stack.push_async_callback(model.close)
+        limiter = Limiter(settings, keys)
+        stack.push_async_callback(limiter.close)
+        if settings.embedding_provider == "local":
+            await services.embedder.open()  # else the first visitor waits while the model is loaded
+        question_log = QuestionLog(services.redis, settings, on_drop=counts.unlogged_questions.inc)
+        for work in (*_housekeeping(services), question_log.keep_writing()):
+            stack.push_async_callback(cancelled, asyncio.create_task(work))
+        kept: AnswerCache | None = None
+        if settings.answer_cache_minutes:
+            kept = AnswerCache(seams.answer, services.redis, settings.answer_cache_minutes, counts.count_kept)
+            stack.push_async_callback(kept.close)
+        runtime = Runtime(
+            services=services,
+            sessions=Sessions(services.redis, settings),
+            questions=question_log,
+            idempotency=Idempotency(services.redis),
+            journal=await stack.enter_async_context(open_journal(services.redis)),
+            keys=keys,
+            model=model,
+            answer=kept or seams.answer,
+            metrics=counts,
+            draining=stack.enter_context(draining_on_signals()),
+            timings=seams.timings,
+            started=time.monotonic(),
+        )
+        yield {"runtime": runtime, "limiter": limiter}
+
+
+def _housekeeping(services: Services) -> Iterator[Coroutine[Any, Any, None]]:
+    """What the process does beside answering requests."""
+    settings = services.settings
+    yield _reconcile(services)
+    yield _calibrate(services)
+    if settings.ingest_on_start:
+        yield ingest_on_start(services)
+    if settings.remote_source and settings.source_poll_minutes:
+        yield poll_source(services, settings.source_poll_minutes)
 
 
 def _middleware(settings: Settings, counts: Metrics) -> list[Middleware]:
@@ -187,7 +220,7 @@ def _middleware(settings: Settings, counts: Metrics) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
-            allow_methods=("GET", "POST", "OPTIONS"),
+            allow_methods=("GET", "POST", "DELETE", "OPTIONS"),
             allow_headers=REQUEST_HEADERS,
             expose_headers=REPLY_HEADERS,
         ),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
 from api.chat.events import Finished, Found, Question, Started
 from api.chat.model import ExtractiveModel
+from api.chat.spending import Spending
+from shared.prices import price_of
 from shared.settings import Settings
 
 #: Characters of a text that are kept: a question of more is a paste.
@@ -55,7 +57,9 @@ class LoggedQuestion(BaseModel):
     cached: bool = False
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
-    dollars: float | None = Field(default=None, description="by CHAT_PRICE_INPUT and CHAT_PRICE_OUTPUT")
+    rewrite_tokens: int = Field(default=0, description="of making a follow-up stand alone: request and reply")
+    embedding_tokens: int = Field(default=0, description="of the texts that were embedded to search for")
+    dollars: float | None = Field(default=None, description="of all these tokens, as far as their prices are known")
     first_word_seconds: float | None = None
     seconds: float
 
@@ -82,6 +86,7 @@ class Course:
     whole: float
     started: Started | None
     finished: Finished | None
+    spent: Spending = field(default_factory=Spending)
 
 
 def entry_of(question: Question, course: Course, settings: Settings) -> dict[str, Any]:
@@ -92,16 +97,19 @@ def entry_of(question: Question, course: Course, settings: Settings) -> dict[str
         page=question.page[:TEXT_KEPT], dialect=course.dialect, outcome=course.outcome,
         no_results=course.outcome == "no_results", first_word_seconds=_rounded(course.first_word),
         seconds=round(course.whole, 3),
+        rewrite_tokens=course.spent.rewrite_prompt + course.spent.rewrite_reply,
+        embedding_tokens=course.spent.embedding,
     )  # fmt: skip
     if started is not None:
         entry.release = started.release
         entry.found = _passages(started.found)
     if finished is not None:
-        _add_answer(entry, finished, settings)
+        _add_answer(entry, finished)
+        entry.dollars = dollars_of(finished, course.spent, settings)
     return entry.model_dump(exclude={"id", "at", "visitor"})
 
 
-def _add_answer(entry: LoggedQuestion, finished: Finished, settings: Settings) -> None:
+def _add_answer(entry: LoggedQuestion, finished: Finished) -> None:
     entry.searched = finished.searched[:TEXT_KEPT]
     entry.finish_reason, entry.model, entry.cached = finished.finish_reason, finished.model, finished.cached
     entry.cited = [
@@ -112,17 +120,22 @@ def _add_answer(entry: LoggedQuestion, finished: Finished, settings: Settings) -
     entry.unsupported = sum(claim.support == "unsupported" for claim in finished.claims)
     entry.unknown_names = [unknown.name for unknown in finished.unknown_names[:LISTED]]
     entry.prompt_tokens, entry.answer_tokens = finished.prompt_tokens, finished.answer_tokens
-    entry.dollars = dollars_of(finished, settings)
 
 
-def dollars_of(finished: Finished, settings: Settings) -> float | None:
-    """What the chat model took for this answer; None if nobody has said what its tokens cost."""
-    if finished.cached or finished.model == ExtractiveModel.name or not finished.tokens_used:
-        return 0.0
+def dollars_of(finished: Finished, spent: Spending, settings: Settings) -> float | None:
+    """What an answer and its search took; None if nobody has said what the chat model's tokens cost.
+
+    Embedding a question costs a ten-thousandth of a cent or so: without a known price it is left out.
+    """
+    prompt, answer = spent.rewrite_prompt, spent.rewrite_reply
+    if not (finished.cached or finished.model == ExtractiveModel.name or not finished.tokens_used):
+        prompt, answer = prompt + finished.prompt_tokens, answer + finished.answer_tokens
+    embedding = price_of(settings).of(spent.embedding) or 0.0
+    if not prompt + answer:
+        return embedding
     if settings.chat_price_input is None or settings.chat_price_output is None:
         return None
-    prompt = finished.prompt_tokens * settings.chat_price_input
-    return (prompt + finished.answer_tokens * settings.chat_price_output) / MILLION
+    return embedding + (prompt * settings.chat_price_input + answer * settings.chat_price_output) / MILLION
 
 
 def feedback_entry(message_id: str, rating: str, question: str, answer: str) -> dict[str, Any]:

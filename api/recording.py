@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from api.idempotency import FREE
+
 if TYPE_CHECKING:
     from api.journal import Journal
 
@@ -67,6 +69,11 @@ class Recording:
         return KEY_PREFIX + self.id
 
     @property
+    def mark(self) -> str:
+        """What the claim holds while it is this answer's."""
+        return f"{self._journal.process}-{self.id}"
+
+    @property
     def has_news(self) -> bool:
         return bool(self._lines)
 
@@ -108,7 +115,8 @@ class Recording:
         pipe.expire(self.key, RUNNING_SECONDS if self._good is None else KEPT_SECONDS)
         if self.claim and (self._is_lost or self._good is not None):
             can_be_told = self._good and not self._is_lost
-            _ = pipe.expire(self.claim, KEPT_SECONDS) if can_be_told else pipe.delete(self.claim)
+            # An answer that was stopped may have been asked for again before it came to its end here.
+            _ = pipe.expire(self.claim, KEPT_SECONDS) if can_be_told else pipe.eval(FREE, 1, self.claim, self.mark)
         return len(lines)
 
     def settle(self, count: int, *, written: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urljoin
 
@@ -21,13 +22,14 @@ async def ask(api: Api, question: str, passages: int, *, as_json: bool) -> int:
     links = Links()
     done: Mapping[str, Any] = {}
     try:
-        async for event in api.ask({**body, "stream": True}):
-            if event["type"] == "start":
-                links = Links(event["sources"])
-            elif event["type"] == "chunk":
-                write(links.numbered(event["content"]))
-            elif event["type"] == "done":
-                done = event
+        async with aclosing(api.ask({**body, "stream": True})) as events:
+            async for event in events:
+                if event["type"] == "start":
+                    links = Links(event["sources"])
+                elif event["type"] == "chunk":
+                    write(links.numbered(event["content"]))
+                elif event["type"] == "done":
+                    done = event
     except CommandError:
         say()  # so that the reason does not stand on the answer's last line
         raise

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
 
 from cli.address import Target
-from cli.errors import BadInput, CommandError, Unreachable
-from cli.sse import read_data
+from cli.answer_events import answer_events, said
+from cli.errors import BadInput, CommandError, Interrupted, Unreachable
 
 #: Longest wait for one answer or for the next part of a stream, in seconds; the API sends a heartbeat every few.
 READ_SECONDS: Final = 60
 CONNECT_SECONDS: Final = 5
+#: For the word that an answer is not wanted any more: who has pressed Ctrl-C does not wait.
+STOP_SECONDS: Final = 1
 #: Statuses that mean "send something else": asking again with the same words is useless.
 CALLERS_FAULT: Final = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
 
@@ -76,25 +78,38 @@ class Api:
         return report
 
     async def ask(self, body: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        """The events of an answer, `done` last. Raises CommandError for an `error` event or a stream cut short."""
-        async with self._stream("/chat", body) as parts:
-            async for data in read_data(parts):
-                event = json.loads(data)
-                if event["type"] == "error":
-                    raise CommandError(_said(event) or "the answer failed")
-                yield event
-                if event["type"] == "done":
-                    return
-        raise CommandError("the answer was cut off before its end; ask again")
+        """The events of an answer, `done` last, taken up where the connection broke. Raises CommandError.
+
+        Whoever closes it before the end, or cancels it, stops the answer, which would wait for its reader for a while.
+        """
+        begun: list[str] = []
+        events = answer_events(lambda headers: self._stream("/chat", body, headers, begun))
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            if begun:
+                await self._stop(begun[-1])
+            raise
+
+    async def _stop(self, answer_id: str) -> None:
+        with suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._client.delete(f"/answers/{answer_id}", headers=self._headers(admin=False))
 
     @asynccontextmanager
-    async def _stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
-        headers = {**self._headers(admin=False), "Accept": "text/event-stream"}
+    async def _stream(
+        self, path: str, body: Mapping[str, Any], more: Mapping[str, str], begun: list[str]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        headers = {**self._headers(admin=False), **more, "Accept": "text/event-stream"}
         with self._explained():
             async with self._client.stream("POST", path, json=body, headers=headers) as response:
                 if response.status_code != httpx.codes.OK:
                     await response.aread()
                     self._accepted(response)
+                if answer_id := response.headers.get("X-Answer-ID"):
+                    begun.append(answer_id)
                 yield response.aiter_bytes()
 
     def _headers(self, admin: bool) -> dict[str, str]:
@@ -138,9 +153,9 @@ class _Explained:
                 "start Lectern with `lectern up`, or give its address with --api"
             ) from error
         if isinstance(error, httpx.TimeoutException):
-            raise Unreachable(f"{self._target.url} did not answer within {self._seconds:g} seconds") from error
+            raise Interrupted(f"{self._target.url} did not answer within {self._seconds:g} seconds") from error
         if isinstance(error, httpx.TransportError):
-            raise Unreachable(f"the connection to {self._target.url} broke off; try again") from error
+            raise Interrupted(f"the connection to {self._target.url} broke off; try again") from error
 
 
 def _json(response: httpx.Response) -> Any:
@@ -152,19 +167,12 @@ def _json(response: httpx.Response) -> Any:
 
 def _refusal(response: httpx.Response, target: Target) -> CommandError:
     body = _json(response)
-    said = _said(body) if isinstance(body, dict) else None
-    message = said or f"{target.url} answered with status {response.status_code}"
+    reason = said(body) if isinstance(body, dict) else None
+    message = reason or f"{target.url} answered with status {response.status_code}"
     if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         message += "; set ADMIN_API_KEY, or name the instance's home with --home"
     kind = BadInput if response.status_code in CALLERS_FAULT else CommandError
     return kind(message, retry_after=_seconds(response.headers.get("retry-after")))
-
-
-def _said(body: Mapping[str, Any]) -> str | None:
-    """The sentence of an error body, with the request's id where only the API's log knows more."""
-    said = next((body[name] for name in ("message", "error", "detail") if isinstance(body.get(name), str)), None)
-    is_bug = body.get("code") == "INTERNAL_ERROR" and body.get("request_id")
-    return f"{said} ({body['request_id']})" if said and is_bug else said
 
 
 def _seconds(header: str | None) -> float | None:

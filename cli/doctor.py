@@ -139,7 +139,8 @@ def check_health(health: Mapping[str, Any]) -> Iterator[Check]:
 async def check_search(client: Api, health: Mapping[str, Any]) -> Check:
     """Embeds a question with the model in use and looks for it: what every answer begins with."""
     model = health["services"]["openai"]["details"]
-    used = f"embeds with {model['embedding_model']}, answers with {model['model']}"
+    where = f" at {model['host']}" if model.get("host") else ""
+    used = f"embeds with {model['embedding_model']}, answers with {model['model']}{where}"
     try:
         found = (await client.get("/search", q=TEST_QUESTION, k=1))["results"]
     except CommandError as error:

@@ -3,6 +3,7 @@
 CommandError        1  it was tried and failed
 ├── BadInput        2  an option, a setting or a key is wrong: the same command will fail again
 └── Unreachable     3  nothing answers at the API's address
+    └── Interrupted 3  something did, and the connection broke
 """
 
 from __future__ import annotations
@@ -43,3 +44,7 @@ class Unreachable(CommandError):
     """Raised when no answer came back from the API's address."""
 
     exit_code = UNREACHABLE
+
+
+class Interrupted(Unreachable):
+    """Raised when the connection to the API broke, or was silent for too long."""

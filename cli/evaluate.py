@@ -18,7 +18,7 @@ from cli.evaluation_report import show
 from cli.output import amount, complain, say, say_json
 from cli.progress import LINE_SECONDS
 from cli.question_sets import Asked, QuestionSet, read_golden_set
-from cli.scores import Row, Scored, Summary, differences, scored, summarize
+from cli.scores import Row, Scored, Summary, differences, measurable, scored, summarize
 
 #: Questions in the first request, and in the largest; between them, as many as take about so many seconds.
 FIRST_BATCH: Final = 2
@@ -78,6 +78,7 @@ async def evaluate(api: Api, options: Options) -> int:
     """Ask, measure, print. Returns the exit code: BELOW if a measure is under its bar, FAILED if a question failed."""
     questions = read_questions(options.file)
     bars = parse_bars(options.fail_under)
+    require_measurable(bars, measurable(questions, options.k, answers=options.answers))
     runs = [Run(variant, []) for variant in await variants(api, options)]
     shown_at = time.monotonic()
     async for done in asking(api, questions, runs, options.k, answers=options.answers):
@@ -232,14 +233,20 @@ def parse_bars(text: str) -> dict[str, float]:
     return bars
 
 
+def require_measurable(bars: Mapping[str, float], names: Sequence[str]) -> None:
+    """Raise BadInput for a bar that no answer to these questions could be held against."""
+    unknown = [name for name in bars if name not in names]
+    if unknown:
+        raise BadInput(f"--fail-under: {unknown[0]} is not measured here; there are {', '.join(names) or 'none'}")
+
+
 def missed_bars(bars: Mapping[str, float], summary: Summary) -> list[str]:
-    """A sentence for each measure under its bar. Raises BadInput for what was not measured."""
+    """A sentence for each measure under its bar. Raises BadInput for what no question has come to in the end."""
     missed = []
     for name, bar in bars.items():
         measured = summary.of(name)
-        if measured is None or measured.value is None or not measured.is_higher_better:
-            known = ", ".join(m.name for m in summary.measures if m.is_higher_better)
-            raise BadInput(f"--fail-under: {name} was not measured; there are {known or 'none'}")
+        if measured is None or measured.value is None:
+            raise BadInput(f"--fail-under: no answer had anything to say about {name}")
         if not measured.value >= bar:
             missed.append(f"{name} is {measured.value:.3f}, and should be {bar:g} at least")
     return missed

@@ -30,6 +30,11 @@ TOP: Final = 3
 SENTENCES: Final = 3
 
 Row = Mapping[str, Any]
+#: What a row holds where nothing was found and no answer asked for.
+UNANSWERED: Final[Row] = {
+    "error": None, "retrieved": [], "refused": None, "confidence": None, "links_not_shown": [], "links_to_nowhere": [],
+    "seconds": None, "first_word_seconds": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,16 @@ def summarize(rows: Sequence[Scored]) -> Summary:
     return Summary(
         measures=(*means, *_of_refusals(answers), *_of_time(good)), asked=len(rows), failed=len(rows) - len(good)
     )
+
+
+def measurable(questions: QuestionSet, k: int, *, answers: bool) -> list[str]:
+    """The measures of which higher is better that these questions can have: what they have if all goes well."""
+    rows = [scored(questions, asked, _flawless(asked) if answers else UNANSWERED, k) for asked in questions.questions]
+    return [measured.name for measured in summarize(rows).measures if measured.is_higher_better]
+
+
+def _flawless(asked: Asked) -> Row:
+    return {**UNANSWERED, "refused": asked.refuse, "answer": "", "links": 1, "grounded": 1.0, "confidence": 1.0}
 
 
 def _mean(name: str, rows: Sequence[Scored]) -> Measured:

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 
-async def read_data(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The data of each event, one string an event. Comments and other fields are passed over.
+class ServerSentEvent(NamedTuple):
+    """One event of a stream."""
+
+    #: As the event itself has it; "" without one.
+    id: str
+    data: str
+
+
+async def read_events(parts: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
+    """Each event that has data. Comments and other fields are passed over.
 
     An event that the stream's end cuts short is dropped, as the standard says.
     """
+    id_ = ""
     data: list[str] = []
     async for line in read_lines(parts):
         if not line:
             if data:
-                yield "\n".join(data)
-            data = []
+                yield ServerSentEvent(id_, "\n".join(data))
+            id_, data = "", []
         elif line.startswith("data:"):
             data.append(line[5:].removeprefix(" "))
+        elif line.startswith("id:"):
+            id_ = line[3:].removeprefix(" ")
 
 
 async def read_lines(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:

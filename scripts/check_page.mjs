@@ -59,6 +59,8 @@ const page = new URL("../api/static/", import.meta.url);
 const { MarkdownView } = await import(new URL("render.js", page));
 const { Citations } = await import(new URL("citations.js", page));
 const { EventParser, readEvents } = await import(new URL("sse.js", page));
+const { Broken, resumed } = await import(new URL("resume.js", page));
+const { ask, AskError } = await import(new URL("client.js", page));
 const { parseMarkdown } = await import(new URL("markdown.js", page));
 const { safeHref } = await import(new URL("links.js", page));
 
@@ -352,7 +354,7 @@ async function* pieces(...parts) {
 
 async function collect(body) {
   const events = [];
-  for await (const event of readEvents(body)) events.push(event);
+  for await (const { event } of readEvents(body)) events.push(event);
   return events;
 }
 
@@ -370,5 +372,173 @@ test("an event that is not JSON is an error, not a gap", async () => {
 
 test("data without a field, and an empty event, follow the specification", () => {
   const parser = new EventParser();
-  assert.deepEqual(parser.push("data\ndata: a\ndata:  b\n\n\nevent: x\n\n"), ["\na\n b"]);
+  assert.deepEqual(parser.push("data\ndata: a\ndata:  b\n\n\nevent: x\n\n"), [{ id: "", data: "\na\n b" }]);
+});
+
+test("an id belongs to its own event alone", () => {
+  const events = new EventParser().push("id: a-1\ndata: x\n\ndata: y\n\nid: a-2\n\ndata: z\nid:a-3\r\n\r\n");
+  assert.deepEqual(events, [{ id: "a-1", data: "x" }, { id: "", data: "y" }, { id: "a-3", data: "z" }]);
+});
+
+/** The events `answer-first`, ... of one connection, which then breaks; `done` ends it well. */
+function connection(answer, first, ...words) {
+  return words.map((word, place) => ({ id: `${answer}-${first + place}`, event: { type: word === "done" ? word : "chunk", word } }));
+}
+
+/** What a reader gets of connections one after the other; the last one stays. */
+async function follow(...connections) {
+  const asked = [], words = [], pauses = [];
+  async function* connect(last) {
+    asked.push(last);
+    const events = connections[Math.min(asked.length, connections.length) - 1];
+    if (events instanceof Error) throw events;
+    yield* events;
+    throw new Broken(new Error("broken off"));
+  }
+  try {
+    for await (const event of resumed(connect, async (ms) => void pauses.push(ms))) words.push(event.word ?? "...");
+  } catch (error) {
+    return { asked, words: words.join(" "), pauses, error: error.message };
+  }
+  return { asked, words: words.join(" "), pauses };
+}
+
+test("an answer goes on where its connection broke", async () => {
+  assert.deepEqual(await follow(connection("a", 1, "one", "two"), [], connection("a", 3, "three", "done")), {
+    asked: [null, "a-2", "a-2"], words: "one two ... ... three done", pauses: [500, 1000],
+  });
+});
+
+test("what is sent again is not said again, and what has no id is an apology", async () => {
+  const sorry = { id: "", event: { type: "chunk", word: "sorry" } };
+  const { words } = await follow([...connection("a", 1, "one", "two"), sorry], connection("a", 1, "one", "two", "three", "done"));
+  assert.equal(words, "one two ... three done");
+});
+
+test("tries are bounded, and begin again where the answer has gone on", async () => {
+  const parts = Array.from({ length: 12 }, (_, place) => connection("a", place + 1, `w${place}`));
+  const { error, pauses, asked } = await follow(...parts);
+  assert.equal(error, "broken off");
+  assert.deepEqual(pauses, [...Array(11).fill(500), 500, 1000, 2000, 4000, 8000]);
+  assert.equal(asked.length, 17);
+  const anew = await follow(...Array.from({ length: 30 }, (_, place) => connection(`a${place}`, 1, "start")));
+  assert.equal(anew.asked.length, 6);
+});
+
+test("what ends an answer is not tried again", async () => {
+  const { asked, error } = await follow(connection("a", 1, "one"), new Error("refused"));
+  assert.deepEqual([asked.length, error], [2, "refused"]);
+});
+
+const ANSWER = "0123456789abcdef".repeat(2);
+
+/** Ask over scripted replies: text of a stream, or a status. The reader stops the answer at an event of type `stopAt`. */
+async function asking(...replies) {
+  return askingUntil(null, ...replies);
+}
+
+async function askingUntil(stopAt, ...replies) {
+  const requests = [], events = [], stops = [];
+  globalThis.fetch = async (path, request) => {
+    if (request.method === "DELETE") {
+      stops.push([path, request.keepalive]);
+      throw new TypeError("Failed to fetch");
+    }
+    requests.push(request);
+    const reply = replies[requests.length - 1];
+    if (reply === undefined) throw new TypeError("Failed to fetch");
+    if (typeof reply === "number") return new Response('{"message": "busy", "retryable": true}', { status: reply });
+    return new Response(reply, { headers: { "content-type": "text/event-stream", "x-answer-id": ANSWER } });
+  };
+  const controller = new AbortController();
+  try {
+    for await (const event of ask("Why?", "s", controller.signal)) {
+      events.push(event);
+      if (event.type === stopAt) controller.abort();
+    }
+  } catch (error) {
+    return { requests, events, stops, error };
+  } finally {
+    controller.abort(); // after an answer's end, this stops nothing
+  }
+  return { requests, events, stops };
+}
+
+const frame = (id, event) => `${id ? `id: ${id}\n` : ""}data: ${JSON.stringify(event)}\n\n`;
+
+test("a question is sent again as it was, with its key and the last id", async () => {
+  const restarting = frame("", { type: "chunk", content: "Sorry" }) + frame("", { type: "error", code: "RESTARTING", message: "m" });
+  const { requests, events, error } = await asking(
+    frame("a-1", { type: "start" }) + frame("a-2", { type: "chunk", content: "x" }) + restarting,
+    503,
+    frame("a-3", { type: "done" }),
+  );
+  assert.equal(error, undefined);
+  assert.deepEqual(events.map(({ type }) => type), ["start", "chunk", "interrupted", "interrupted", "done"]);
+  assert.deepEqual(requests.map(({ headers }) => headers["last-event-id"]), [undefined, "a-2", "a-2"]);
+  assert.equal(new Set(requests.map(({ headers, body }) => headers["idempotency-key"] + body)).size, 1);
+  assert.match(requests[0].headers["idempotency-key"], /^[0-9a-f-]{36}$/);
+  const other = await asking(frame("b-1", { type: "done" }));
+  assert.notEqual(other.requests[0].headers["idempotency-key"], requests[0].headers["idempotency-key"]);
+});
+
+test("a refusal is told at once while no answer has begun", async () => {
+  const { requests, error } = await asking(503);
+  assert.deepEqual([requests.length, error instanceof AskError, error.message], [1, true, "Busy."]);
+});
+
+test("an answer that was given up is told plainly", async () => {
+  const gone = { type: "error", code: "ANSWER_INTERRUPTED", message: "m", retryable: true };
+  const { requests, error } = await asking(frame("a-1", { type: "start" }), frame("", gone));
+  assert.deepEqual([requests.length, error.message], [2, "The answer was interrupted before its end."]);
+  assert.equal(error.retryable, true);
+});
+
+test("an answer that stays broken is told plainly, and a service that is not there too", async () => {
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = (run, ms) => real(run, ms / 100);
+  try {
+    const half = await asking(frame("a-1", { type: "start" }) + frame("a-2", { type: "chunk", content: "x" }));
+    assert.equal(half.requests.length, 6);
+    assert.equal(half.error.message, "The answer was interrupted, and trying again has not brought the rest of it.");
+    assert.equal(half.error.retryable, true);
+    assert.equal((await asking()).error.message, "The service cannot be reached.");
+    const restarted = await asking("", 503, frame("a-1", { type: "done" }));
+    assert.deepEqual([restarted.requests.length, restarted.error], [3, undefined]);
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});
+
+test("who stops an answer stops its tries", async () => {
+  const controller = new AbortController();
+  globalThis.fetch = async () => Promise.reject(new TypeError("Failed to fetch"));
+  const events = ask("Why?", "s", controller.signal);
+  assert.equal((await events.next()).value.type, "interrupted");
+  setTimeout(() => controller.abort(), 20);
+  await assert.rejects(events.next(), { name: "AbortError" });
+});
+
+test("who stops an answer tells the API, which would wait for its reader", async () => {
+  const half = frame("a-1", { type: "start" }) + frame("a-2", { type: "chunk", content: "x" });
+  for (const stopAt of ["start", "chunk", "interrupted"]) {
+    assert.deepEqual((await askingUntil(stopAt, half)).stops, [[`answers/${ANSWER}`, true]], stopAt);
+  }
+});
+
+test("a network that is lost stops nothing", async () => {
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = (run, ms) => real(run, ms / 100);
+  try {
+    assert.deepEqual((await asking(frame("a-1", { type: "start" }))).stops, []);
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});
+
+test("an answer that has come to its end, or has not begun, is not stopped", async () => {
+  assert.deepEqual((await asking(frame("a-1", { type: "start" }) + frame("a-2", { type: "done" }))).stops, []);
+  assert.deepEqual((await askingUntil("interrupted")).stops, []);
+  const gone = { type: "error", code: "ANSWER_INTERRUPTED", message: "m", retryable: true };
+  assert.deepEqual((await asking(frame("", gone))).stops, []);
 });

@@ -344,9 +344,15 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.chunk_overlap * 2 > self.chunk_size:
-            raise ValueError("CHUNK_OVERLAP: must be at most half of CHUNK_SIZE, for example CHUNK_OVERLAP=100")
+            raise ValueError(
+                f"CHUNK_OVERLAP: {self.chunk_overlap} is more than half of CHUNK_SIZE={self.chunk_size}; set it to "
+                f"{self.chunk_size // 2} at most, for example CHUNK_OVERLAP={self.chunk_size // 6}"
+            )
         if self.min_chunk_size > self.chunk_size:
-            raise ValueError("MIN_CHUNK_SIZE: must be at most CHUNK_SIZE, for example MIN_CHUNK_SIZE=50")
+            raise ValueError(
+                f"MIN_CHUNK_SIZE: {self.min_chunk_size} is more than CHUNK_SIZE={self.chunk_size}; set it to that at "
+                "most, for example MIN_CHUNK_SIZE=50"
+            )
         if (self.qdrant_write_consistency or 1) > (self.qdrant_replicas or 1):
             raise ValueError(
                 "QDRANT_WRITE_CONSISTENCY: must be at most QDRANT_REPLICAS, for example QDRANT_WRITE_CONSISTENCY=2 "

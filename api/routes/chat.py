@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 
 from api.bodies import body_schema, json_body
 from api.chat.events import Delta, Event, Finished, Question, Started, Turn
+from api.chat.spending import begin_spending
 from api.clients import address_of
 from api.dependencies import Runtime, RuntimeDep
 from api.dialects import Asked, JsonLines, Replay, ServerSentEvents, final_answer, plain_sources
@@ -35,6 +36,7 @@ from api.journal import Place
 from api.question_entry import Course, entry_of
 from api.questions import SESSION_ID_CHARACTERS, ChatRequest, question_of
 from api.recording import Recording
+from api.routes.answers import ANSWER_ID
 from api.schemas import AnonymousSession, FinalAnswer, QueryAnswer
 from api.sessions import Conversation
 from api.stream import AnswerStream, run_until_left
@@ -108,9 +110,13 @@ def event_stream(
     """The answer as Server-Sent Events: from its beginning, or what the client has missed of one that it had."""
     if isinstance(kept, Place):  # what was to answer has not begun, and never will
         replay = Replay(kept.answer_id, asked.request_id)
-        return AnswerStream(runtime.journal.follow(kept), replay, runtime.draining, runtime.timings)
+        follower = AnswerStream(runtime.journal.follow(kept), replay, runtime.draining, runtime.timings)
+        follower.headers[ANSWER_ID] = kept.answer_id
+        return follower
     dialect = ServerSentEvents(asked, kept.id, send_final=runtime.services.settings.send_final)
-    return AnswerStream(events, dialect, runtime.draining, runtime.timings, kept)
+    stream = AnswerStream(events, dialect, runtime.draining, runtime.timings, kept)
+    stream.headers[ANSWER_ID] = kept.id
+    return stream
 
 
 @router.get("/auth/anonymous-session/{browser_id}")
@@ -166,6 +172,7 @@ async def conduct(
     first_word: float | None = None
     started: Started | None = None
     finished: Finished | None = None
+    spent = begin_spending()
     try:
         answer = runtime.answer(question, runtime.services, runtime.model)
         async with aclosing(to_the_end(answer)) as events:
@@ -191,7 +198,7 @@ async def conduct(
         runtime.metrics.chats.labels(reply, outcome).inc()
         seconds = time.perf_counter() - since
         runtime.metrics.chat_seconds.observe(seconds)
-        course = Course(reply, outcome, first_word, seconds, started, finished)
+        course = Course(reply, outcome, first_word, seconds, started, finished, spent)
         runtime.questions.note("question", entry_of(question, course, runtime.services.settings), visitor)
 
 

@@ -8,18 +8,23 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final, Literal, TypeVar, cast
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import APIRouter
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse
 
+from api.chat.model import ExtractiveModel
+from api.chat.presets import preset_of
 from api.dependencies import Runtime, RuntimeDep
 from api.schemas import HealthReport, Probe
 from shared.backlog import count_workers
+from shared.embeddings import OPENAI_BASE_URL
 from shared.errors import DependencyDown
 from shared.models import Job, Release
 from shared.services import Services
+from shared.settings import Provider, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +75,8 @@ def report_of(
     release = live[0] if live else None
     documents, chunks = (release.documents, release.chunks) if release else (0, 0)
     active = len(unfinished or ())
-    has_provider = settings.provider != "local"
+    models = models_of(settings)
+    asks_provider = bool(models["host"] or models["embedding_host"])
     uptime = round(time.monotonic() - runtime.started, 1)
     return HealthReport(
         status=_status(live is not None, workers),
@@ -79,7 +85,7 @@ def report_of(
         uptime_seconds=uptime,
         timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
         qdrant_connected=live is not None,
-        openai_connected=has_provider,
+        openai_connected=asks_provider,
         redis_connected=workers is not None,
         documents_count=documents,
         chunks_count=chunks,
@@ -88,18 +94,38 @@ def report_of(
             "qdrant": _part(live is not None, collection=release.collection if release else None),
             "redis": _part(workers is not None),
             "openai": {
-                "status": "configured" if has_provider else "not_configured",
-                "details": {
-                    "api_key_configured": has_provider,
-                    "provider": settings.provider,
-                    "model": settings.chat_model or "extractive",
-                    "embedding_model": settings.embedding_model,
-                },
+                "status": "configured" if asks_provider else "not_configured",
+                "details": models,
             },
             "task_manager": _part(bool(workers), workers=workers or 0, active_tasks=active),
         },
         metrics={"documents_count": documents, "chunks_count": chunks, "active_tasks": active},
     )
+
+
+def models_of(settings: Settings) -> dict[str, Any]:
+    """Who answers and who embeds, and at which host; None for what this machine does itself. Says no key."""
+    preset = preset_of(settings) if settings.chat_model else None
+    embeds_here = settings.embedding_provider == "local"
+    embedding_key = settings.gemini_api_key if settings.provider == "gemini" else settings.openai_api_key
+    keys = (preset.key if preset else None, None if embeds_here else embedding_key)
+    return {
+        "api_key_configured": any(keys),
+        "provider": _answering(settings),
+        "model": settings.chat_model or ExtractiveModel.name,
+        "host": preset.host if preset else None,
+        "fallback_model": settings.fallback_model if preset else None,
+        "embedding_provider": settings.embedding_provider,
+        "embedding_model": settings.embedding_model,
+        "embedding_host": None if embeds_here else urlsplit(settings.model_base_url or OPENAI_BASE_URL).hostname,
+    }
+
+
+def _answering(settings: Settings) -> Provider:
+    """Whose protocol the chat model is asked by; "local" without one."""
+    if settings.chat_model is None:
+        return "local"
+    return "openai" if settings.asks_apart else settings.provider
 
 
 def _status(has_qdrant: bool, workers: int | None) -> Literal["healthy", "degraded", "unhealthy"]:

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse
 
 from api.bodies import body_schema, json_body
 from api.dependencies import RuntimeDep, ServicesDep, require_admin
+from api.ingest_schemas import IngestQueue, IngestRequest, IngestStarted, IngestTask, IngestTasks
 from api.job_view import REDIS_SECONDS, job_view
-from api.schemas import IngestQueue, IngestRequest, IngestStarted, IngestTask, IngestTasks
 from shared.backlog import backlog
 from shared.content import remote_content_path, resolve_content_path
 from shared.content_mark import mark_of

@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse
 
 from api import job_control
 from api.dependencies import RuntimeDep, ServicesDep, require_admin
+from api.ingest_schemas import IngestTask
 from api.job_stream import JobEvents, Told, job_events, resume_point
 from api.job_view import job_view
 from api.routes.ingest import TASK_ID_CHARACTERS, ask
-from api.schemas import IngestTask
 from api.stream import AnswerStream
 from shared.models import Job
 from shared.services import Services

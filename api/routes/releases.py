@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path
 
 from api.dependencies import ServicesDep, require_admin
-from api.schemas import ReleaseActivated, ReleaseDetail, ReleaseGate, ReleaseList, ReleaseOut
+from api.release_schemas import ReleaseActivated, ReleaseDetail, ReleaseGate, ReleaseList, ReleaseOut
 from shared.chunk_collections import CollectionSpec
 from shared.models import FOREVER, Release
 from shared.rollback import activate

@@ -14,9 +14,9 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse
 
 from api.dependencies import Runtime, RuntimeDep
+from api.ingest_schemas import WebhookReply
 from api.pushes import Delivery, is_of_ref, read_delivery
 from api.routes.ingest import ask
-from api.schemas import WebhookReply
 from api.signatures import require_proof, require_signature
 from shared.errors import NotFound
 

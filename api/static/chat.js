@@ -159,6 +159,8 @@ byId("stop").addEventListener("click", () => {
 });
 byId("new").addEventListener("click", newConversation);
 document.addEventListener("keydown", onKey);
+// A network that is lost leaves the page where it is, and the answer is taken up again.
+addEventListener("pagehide", () => running?.abort());
 document.addEventListener("click", ({ target }) => {
   if (!(target instanceof HTMLElement)) return;
   if (target.matches(".copy")) copyCode(target);

@@ -1,20 +1,23 @@
 // The conversation with the API: a question goes out, typed events come back, every failure is one AskError.
 
+import { Broken, resumed } from "./resume.js";
+import { newId } from "./session.js";
 import { readEvents } from "./sse.js";
 
 // The API sends a heartbeat every few seconds; a connection silent for this long is dead, whatever it claims.
 const SILENCE_MS = 60_000;
+const CUT_OFF = "The answer was interrupted, and trying again has not brought the rest of it.";
 
 /** Why an answer did not arrive whole. */
 export class AskError extends Error {
   /**
    * @param {string} message for the reader
-   * @param {{retryable?: boolean, retryAfter?: number | null, requestId?: string | null, apologised?: boolean}} [facts]
-   *   `retryAfter` in seconds; `apologised`: the stream's last chunk says the same, for clients that know no errors
+   * @param {{retryable?: boolean, retryAfter?: number | null, requestId?: string | null, refused?: boolean}} [facts]
+   *   `retryAfter` in seconds; `refused`: before an answer began
    */
-  constructor(message, { retryable = false, retryAfter = null, requestId = null, apologised = false } = {}) {
+  constructor(message, { retryable = false, retryAfter = null, requestId = null, refused = false } = {}) {
     super(sentence(message));
-    this.apologised = apologised;
+    this.refused = refused;
     this.retryable = retryable;
     this.retryAfter = retryAfter;
     this.requestId = requestId;
@@ -22,15 +25,60 @@ export class AskError extends Error {
 }
 
 /**
- * Asks, and yields the answer's events up to and including `done`.
+ * Asks, and yields the answer's events up to and including `done`, with `interrupted` where a connection broke.
  * @param {string} question
  * @param {string} sessionId
  * @param {AbortSignal} signal
  * @returns {AsyncGenerator<any, void, void>}
- * @throws {AskError} for everything that can go wrong; an abort through `signal` throws its own AbortError
+ * @throws {AskError} for everything that can go wrong; an abort through `signal` throws its own AbortError, and is told
+ *   to the API, which would go on for a reader that may come back
  */
 export async function* ask(question, sessionId, signal) {
-  const response = await post({ question, session_id: sessionId, stream: true }, signal);
+  const body = JSON.stringify({ question, session_id: sessionId, stream: true });
+  const headers = { "content-type": "application/json", accept: "text/event-stream", "idempotency-key": newId() };
+  let again = false;
+  let answer = "";
+  const onAbort = () => stop(answer);
+  const begun = (id) => (answer = id);
+  const answers = resumed(
+    async function* (last) {
+      const place = last === null ? {} : { "last-event-id": last };
+      try {
+        yield* events({ method: "POST", headers: { ...headers, ...place }, body, signal }, begun);
+      } catch (error) {
+        // As its process starts again, a question that it has taken may be refused for a moment.
+        const reason = error instanceof Broken ? error.reason : error;
+        if (reason === error && !(again && error instanceof AskError && error.refused && error.retryable)) throw error;
+        throw new Broken(last === null ? reason : new AskError(CUT_OFF, reason));
+      } finally {
+        again = true;
+      }
+    },
+    (ms) => sleep(ms, signal),
+  );
+  signal.addEventListener("abort", onAbort);
+  try {
+    yield* answers;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** @param {string} answer its id; "" where none has begun */
+function stop(answer) {
+  // `keepalive`: the page may be about to go. Where this does not arrive, the answer ends some seconds later.
+  if (answer) fetch(`answers/${answer}`, { method: "DELETE", keepalive: true }).catch(() => {});
+}
+
+/**
+ * @param {RequestInit & {signal: AbortSignal}} request
+ * @param {(answer: string) => void} begun is told the answer's id before its first event
+ * @returns {AsyncGenerator<{id: string, event: any}, void, void>} what one connection brings
+ */
+async function* events(request, begun) {
+  const response = await post(request);
+  const answer = response.headers.get("x-answer-id");
+  if (answer) begun(answer);
   const requestId = response.headers.get("x-request-id");
   if (!response.ok) throw await refusal(response, requestId);
   const kind = response.headers.get("content-type") ?? "";
@@ -38,18 +86,22 @@ export async function* ask(question, sessionId, signal) {
     throw new AskError("The reply is not an answer stream. Is something between this page and its API?", { requestId });
   }
   try {
-    for await (const event of readEvents(chunks(response.body))) {
-      if (event.type === "error") {
-        const { message, retryable, retry_after: retryAfter } = event;
-        throw new AskError(message, { retryable, retryAfter, requestId, apologised: true });
-      }
-      yield event;
-      if (event.type === "done") return;
+    for await (const one of readEvents(chunks(response.body))) {
+      if (one.event.type === "error") throw failure(one.event, requestId);
+      yield one;
+      if (one.event.type === "done") return;
     }
   } catch (error) {
-    if (error instanceof AskError || signal.aborted) throw error;
+    if (error instanceof AskError || error instanceof Broken || request.signal.aborted) throw error;
   }
-  throw new AskError("The answer was cut off before its end.", { retryable: true, requestId });
+  throw new Broken(new AskError(CUT_OFF, { retryable: true, requestId }));
+}
+
+/** @param {any} event `error` @param {string | null} requestId @returns {AskError | Broken} */
+function failure({ code, message, retryable, retry_after: retryAfter }, requestId) {
+  if (code === "ANSWER_INTERRUPTED") message = "The answer was interrupted before its end.";
+  const error = new AskError(message, { retryable, retryAfter, requestId });
+  return code === "RESTARTING" ? new Broken(error) : error;
 }
 
 /** @returns {Promise<any>} the report, and `up` if questions can be answered; null when the service cannot be reached */
@@ -67,15 +119,24 @@ function sentence(message) {
   return message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?]$/.test(message) ? "" : ".");
 }
 
-/** @param {object} body @param {AbortSignal} signal @returns {Promise<Response>} */
-async function post(body, signal) {
-  const headers = { "content-type": "application/json", accept: "text/event-stream" };
+/** @param {RequestInit & {signal: AbortSignal}} request @returns {Promise<Response>} */
+async function post(request) {
   try {
-    return await fetch("chat", { method: "POST", headers, body: JSON.stringify(body), signal });
+    return await fetch("chat", request);
   } catch (error) {
-    if (signal.aborted) throw error;
-    throw new AskError("The service cannot be reached.", { retryable: true });
+    if (request.signal.aborted) throw error;
+    throw new Broken(new AskError("The service cannot be reached.", { retryable: true }));
   }
+}
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} rejects when `signal` aborts */
+function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    const onAbort = () => (clearTimeout(timer), reject(signal.reason));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
 }
 
 /**
@@ -117,5 +178,6 @@ async function refusal(response, requestId) {
     retryable: body.retryable ?? response.status >= 500,
     retryAfter: Number(response.headers.get("retry-after")) || null,
     requestId,
+    refused: true,
   });
 }

@@ -39,7 +39,7 @@ export function startOver() {
 }
 
 /** @returns {string} a version 4 UUID */
-function newId() {
+export function newId() {
   // randomUUID exists only on https and localhost.
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,18 +1,19 @@
 // Server-Sent Events over fetch: EventSource can only GET, and a question is POSTed.
 
 /**
- * Cuts a stream of text into the `data` of its events. Text may be cut anywhere: what is not yet a whole line,
- * or not yet a whole event, is kept for the next call.
+ * Cuts a stream of text into its events. Text may be cut anywhere: what is not yet a whole line, or not yet a whole
+ * event, is kept for the next call.
  */
 export class EventParser {
   #rest = "";
   /** @type {string[]} */
   #data = [];
+  #id = "";
   #started = false;
 
   /**
    * @param {string} text
-   * @returns {string[]} the data of every event that `text` completed, in order
+   * @returns {{id: string, data: string}[]} every event that `text` completed, in order; `id` as it has it itself
    */
   push(text) {
     if (!this.#started && text) {
@@ -25,24 +26,26 @@ export class EventParser {
     for (;;) {
       const end = nextLineEnd(buffer, start);
       if (end === null) break;
-      const data = this.#line(buffer.slice(start, end.at));
-      if (data !== null) events.push(data);
+      const event = this.#line(buffer.slice(start, end.at));
+      if (event !== null) events.push(event);
       start = end.next;
     }
     this.#rest = buffer.slice(start);
     return events;
   }
 
-  /** @param {string} line @returns {string | null} the event's data when `line` ends an event that has any */
+  /** @param {string} line @returns {{id: string, data: string} | null} the event that `line` ends, if it has data */
   #line(line) {
     if (line === "") {
-      const data = this.#data.length ? this.#data.join("\n") : null;
+      const event = this.#data.length ? { id: this.#id, data: this.#data.join("\n") } : null;
       this.#data = [];
-      return data;
+      this.#id = "";
+      return event;
     }
     if (line === "data") this.#data.push("");
     else if (line.startsWith("data:")) this.#data.push(line.slice(line[5] === " " ? 6 : 5));
-    // Comments (":" first) and the fields event, id and retry say nothing that this page needs.
+    else if (line.startsWith("id:")) this.#id = line.slice(line[3] === " " ? 4 : 3);
+    // Comments (":" first) and the fields event and retry say nothing that this page needs.
     return null;
   }
 }
@@ -65,15 +68,15 @@ function nextLineEnd(buffer, start) {
 /**
  * The events of one response body, parsed. `[DONE]`, which some servers append, is skipped.
  * @param {AsyncIterable<Uint8Array>} body
- * @returns {AsyncGenerator<any, void, void>}
+ * @returns {AsyncGenerator<{id: string, event: any}, void, void>}
  * @throws {SyntaxError} when an event is not JSON
  */
 export async function* readEvents(body) {
   const decoder = new TextDecoder();
   const parser = new EventParser();
   for await (const bytes of body) {
-    for (const data of parser.push(decoder.decode(bytes, { stream: true }))) {
-      if (data !== "[DONE]") yield JSON.parse(data);
+    for (const { id, data } of parser.push(decoder.decode(bytes, { stream: true }))) {
+      if (data !== "[DONE]") yield { id, event: JSON.parse(data) };
     }
   }
 }

@@ -8,11 +8,10 @@ import { whenAgain, waitOn } from "./wait.js";
 export class Turn {
   #citations = new Citations();
   #text = "";
-  /** The text without its last chunk. */
-  #textBefore = "";
   #model = "";
   #noResults = false;
   #cutByLength = false;
+  #waiting = false;
   #frame = 0;
 
   /**
@@ -33,8 +32,10 @@ export class Turn {
 
   /** @param {any} event of the answer's stream */
   receive(event) {
+    if (event.type === "interrupted") this.#wait();
+    else if (this.#waiting) this.#goOn();
     if (event.type === "start") this.#start(event.retrieved_docs);
-    else if (event.type === "chunk") this.#grow(event.content);
+    else if (event.type === "chunk") this.#text += event.content;
     else if (event.type === "citation") this.#citations.add(event.citation);
     else if (event.type === "final" || event.type === "done") this.#settle(event);
     // At most one rendering a frame, however many events it brought.
@@ -48,7 +49,9 @@ export class Turn {
     if (this.#cutByLength) this.#notice("The answer reached its length limit and stops here.");
     this.#sources("Sources");
     // A greeting, or a word that nothing was found, is nobody's answer from the docs.
-    if (this.#model && this.end.querySelector(".sources")) this.end.append(element("p", [byline(this.#model)], "byline"));
+    // An answer of quotes says itself what it is.
+    const written = this.#model && this.#model !== "extractive";
+    if (written && this.end.querySelector(".sources")) this.end.append(element("p", [`Written by ${this.#model} from the docs`], "byline"));
     this.onShown();
   }
 
@@ -60,7 +63,6 @@ export class Turn {
 
   /** @param {AskError} error */
   fail(error) {
-    if (error.apologised) this.#text = this.#textBefore;
     this.#close();
     const { retryable: retry, retryAfter, requestId } = error;
     const notice = this.#notice(error.message, { retry, retryAfter, requestId });
@@ -89,13 +91,22 @@ export class Turn {
 
   /** @param {number} passages */
   #start(passages) {
+    // A second one: the first answer could not be taken up.
+    this.#text = "";
+    this.#citations.replace([]);
     if (passages > 0) this.phase.textContent = passages === 1 ? "Reading 1 passage" : `Reading ${passages} passages`;
   }
 
-  /** @param {string} content */
-  #grow(content) {
-    this.#textBefore = this.#text;
-    this.#text += content;
+  /** The connection broke, and the question is sent again. */
+  #wait() {
+    this.#waiting = true;
+    this.phase.textContent = "The connection broke, trying again";
+    this.end.before(this.phase);
+  }
+
+  #goOn() {
+    this.#waiting = false;
+    this.phase.textContent = "Searching the docs";
   }
 
   /** @param {any} event `final`, or `done` which repeats part of it */
@@ -111,7 +122,7 @@ export class Turn {
   #show(unfinished) {
     this.#frame = 0;
     this.view.show(this.#text, unfinished);
-    if (this.prose.firstChild) this.phase.remove();
+    if (this.prose.firstChild && !this.#waiting) this.phase.remove();
     this.onShown();
   }
 
@@ -152,10 +163,4 @@ export class Turn {
     this.#sources("Sources so far");
     notice.scrollIntoView({ block: "nearest" });
   }
-}
-
-/** @param {string} model @returns {string} */
-function byline(model) {
-  if (model === "extractive") return "Quoted from the docs, no language model";
-  return `Written by ${model} from the docs`;
 }

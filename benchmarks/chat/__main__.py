@@ -28,13 +28,14 @@ from benchmarks.chat.servers import Server, running_model, running_servers
 from benchmarks.chat.visitors import Visit, arrive, visit
 from benchmarks.scale import qdrant
 from benchmarks.scale.corpus import WINDOWED, Corpus
-from benchmarks.scale.processes import MIB, cpu_of, memory_of, percentile
+from benchmarks.scale.processes import MIB, cpu_of, median_and_slow, memory_of
 
 PACE, TOKENS = 0.05, 200
 #: Seconds of an answer, and those that are measured once all streams are open.
 LENGTH, MEASURED = PACE * TOKENS, 15.0
-#: Questions before anything counts: connections, imports, caches.
-WARM_UP = 5
+#: Questions at once before anything counts: connections, imports, caches. What a stream adds is told from what is
+#: remembered of all of them.
+WARM_UP = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def table_of(rows: Sequence[Row]) -> Table:
         table.add_row(
             f"{row.streams:,}",
             row.server,
-            _pair(row.firsts),
-            _pair(row.late),
+            median_and_slow(row.firsts),
+            median_and_slow(row.late),
             f"{row.cpu:.0f}",
             f"{1e6 * PACE / row.cpu:,.0f}",
             f"{row.other_cpu:.0f}",
@@ -109,12 +110,6 @@ def table_of(rows: Sequence[Row]) -> Table:
             str(row.broken),
         )
     return table
-
-
-def _pair(seconds: Sequence[float]) -> str:
-    if not seconds:
-        return "-"
-    return f"{1000 * percentile(seconds, 0.5):.0f} / {1000 * percentile(seconds, 0.95):.0f}"
 
 
 async def compare(servers: Sequence[Server], counts: Sequence[int], model_url: str) -> list[Row]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.measures import percentile
+
 MIB = 1 << 20
 #: Bytes of a block, as stat(2) counts them whatever the file system's own are.
 BLOCK = 512
@@ -57,6 +59,7 @@ def _rollup(pid: int) -> dict[str, int]:
     return {name.rstrip(":"): int(kilobytes) * 1024 for name, kilobytes, _ in map(str.split, lines)}
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that this share of them stays below."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+def median_and_slow(seconds: Sequence[float], digits: int = 0) -> str:
+    """The 50th and the 95th percentile in milliseconds; `-` of nothing."""
+    median, slow = percentile(seconds, 50), percentile(seconds, 95)
+    return "-" if median is None or slow is None else f"{1000 * median:.{digits}f} / {1000 * slow:.{digits}f}"

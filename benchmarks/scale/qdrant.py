@@ -20,7 +20,7 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks.scale.corpus import Corpus, Synthetic
-from benchmarks.scale.processes import MIB, Memory, cpu_seconds, disk_of, memory_of, percentile
+from benchmarks.scale.processes import MIB, Memory, cpu_seconds, disk_of, median_and_slow, memory_of
 from shared.bm25 import Bm25Encoder
 from shared.chunk_collections import CollectionSpec
 from shared.services import open_qdrant, open_reads
@@ -98,7 +98,7 @@ def table_of(title: str, rows: Sequence[Row]) -> Table:
             f"{row.memory.own / MIB:.0f}",
             f"{row.memory.mapped / MIB:.0f}",
             f"{row.disk / MIB:.0f}",
-            f"{1000 * percentile(row.seconds, 0.5):.1f} / {1000 * percentile(row.seconds, 0.95):.1f}",
+            median_and_slow(row.seconds, digits=1),
             f"{1000 * row.cpu:.1f}",
         )
     grown = [row for row in rows if row.state == "written"]

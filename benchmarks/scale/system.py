@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.chat.visitors import Visit, arrive, lectern, visit
 from benchmarks.scale.corpus import Corpus
-from benchmarks.scale.processes import MIB, cpu_of, memory_of, percentile
+from benchmarks.scale.processes import MIB, cpu_of, median_and_slow, memory_of
 from shared.tokens import count_tokens
 from tests.stand_in.control import Provider
 from tests.stand_in.fixtures import provider_process
@@ -178,12 +178,8 @@ class Tables:
             what,
             *(f"{1000 * cpu[part]:.1f}" for part in ASKED),
             f"{commands:.1f}",
-            first_words([stream.first for stream in streams]) if streams else "",
+            median_and_slow([stream.first for stream in streams]) if streams else "",
         )
-
-
-def first_words(seconds: Sequence[float]) -> str:
-    return f"{1000 * percentile(seconds, 0.5):.0f} / {1000 * percentile(seconds, 0.95):.0f}"
 
 
 @contextmanager
@@ -264,7 +260,9 @@ async def _open_streams(tables: Tables, site: Site, provider: Provider, count: i
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     each = f"{(memory - before) / count / 1024:.0f}"
-    tables.streams.add_row(f"{count:,}", each, f"{memory / MIB:.0f}", first_words([visit.first for visit in visits]))
+    tables.streams.add_row(
+        f"{count:,}", each, f"{memory / MIB:.0f}", median_and_slow([visit.first for visit in visits])
+    )
 
 
 def _answer_with(provider: Provider, words: int, pace: float) -> None:

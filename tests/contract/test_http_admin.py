@@ -27,7 +27,8 @@ from tests.stores import Stores
 MakeSettings = Callable[..., Settings]
 #: Open to visitors, or to whoever signs (the webhook); every other route is for admins.
 PUBLIC = {
-    ("POST", "/chat"), ("POST", "/api/chat"), ("GET", "/auth/anonymous-session/{browser_id}"), ("GET", "/search"),
+    ("POST", "/chat"), ("POST", "/api/chat"), ("DELETE", "/answers/{answer_id}"), ("GET", "/search"),
+    ("GET", "/auth/anonymous-session/{browser_id}"),
     ("GET", "/health"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/"),
     ("GET", "/documents/{path:path}"), ("GET", "/docs"), ("POST", "/ingest/webhook"), ("POST", "/feedback"),
 }  # fmt: skip

@@ -59,6 +59,46 @@ def test_a_whole_system_is_healthy_and_its_numbers_are_true(make_settings: MakeS
     assert report["services"]["task_manager"]["details"]["workers"] == 1
 
 
+OWN = {"chat_base_url": "https://user:secret@llm.example:8443/v1?k=secret", "openai_chat_model": "llama3.2"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "details"),
+    [
+        ({}, "not_configured", {"model": "extractive", "provider": "local", "host": None, "api_key_configured": False}),
+        ({"openai_api_key": "sk-secret", "fallback_model": "other"}, "configured",
+         {"provider": "openai", "host": "api.openai.com", "api_key_configured": True, "fallback_model": "other",
+          "embedding_provider": "openai", "embedding_host": "api.openai.com"}),
+        ({"gemini_api_key": "secret"}, "configured",
+         {"provider": "gemini", "host": "generativelanguage.googleapis.com", "embedding_provider": "gemini",
+          "embedding_host": "generativelanguage.googleapis.com"}),
+        ({**OWN, "chat_api_key": "secret"}, "configured",
+         {"provider": "openai", "model": "llama3.2", "host": "llm.example", "api_key_configured": True,
+          "embedding_provider": "local", "embedding_host": None, "fallback_model": None}),
+        (OWN, "configured", {"host": "llm.example", "api_key_configured": False}),
+        ({**OWN, "gemini_api_key": "secret"}, "configured",
+         {"provider": "openai", "host": "llm.example", "embedding_provider": "gemini", "api_key_configured": True}),
+        ({**OWN, "model_provider": "local", "fallback_model": "other"}, "not_configured",
+         {"provider": "local", "model": "extractive", "host": None, "fallback_model": None}),
+        ({"openai_base_url": "http://llm.example/v1", "openai_chat_model": "m"}, "configured",
+         {"provider": "openai", "model": "m", "host": "llm.example", "api_key_configured": False,
+          "embedding_provider": "local", "embedding_model": "all-MiniLM-L6-v2"}),
+        ({"openai_base_url": "http://llm.example/v1", "openai_embedding_model": "e"}, "configured",
+         {"provider": "local", "model": "extractive", "host": None, "embedding_provider": "openai",
+          "embedding_model": "e", "embedding_host": "llm.example"}),
+    ],
+)  # fmt: skip
+def test_the_report_says_who_answers_and_who_embeds_and_where_and_no_key(
+    make_settings: MakeSettings, settings: dict[str, Any], status: str, details: dict[str, Any]
+) -> None:
+    with serving(make_settings(**settings)) as client:
+        response = client.get("/health")
+    openai = response.json()["services"]["openai"]
+    assert {name: openai["details"][name] for name in details} == details
+    assert (openai["status"], response.json()["openai_connected"]) == (status, status == "configured")
+    assert "secret" not in response.text
+
+
 def test_before_the_first_ingest_the_counts_are_zero(make_settings: MakeSettings) -> None:
     with serving(make_settings()) as client:
         report = client.get("/health").json()

@@ -76,6 +76,7 @@ def test_an_answered_question_is_logged_with_what_was_found_and_what_it_cost(mak
         "cited": [{"chunk_id": CITATION.chunk_id, "url": CITATION.url, "score": 0.82, "cosine": None}],
         "confidence": 0.812, "grounded": 0.5, "sentences": 2, "unsupported": 1, "unknown_names": ["--frce"],
         "model": "test-model", "cached": False, "prompt_tokens": 2000, "answer_tokens": 100, "dollars": 0.003,
+        "rewrite_tokens": 0, "embedding_tokens": 0,
     }  # fmt: skip
 
 

@@ -278,6 +278,118 @@ def test_an_answer_goes_on_for_as_long_as_it_is_read_somewhere(make_settings: Ma
     assert reader.types == ["start", "chunk", "final", "done"]
 
 
+# A client that has gone for good
+
+
+def stop(client: httpx.Client, reader: Reader) -> int:
+    return client.delete(f"/answers/{reader.last_id.partition('-')[0]}").status_code
+
+
+@pytest.mark.parametrize("at_the_other", [False, True])
+def test_an_answer_that_is_stopped_ends_at_once_wherever_that_is_said(
+    make_settings: MakeSettings, at_the_other: bool
+) -> None:
+    settings = make_settings()
+    answer = ScriptedAnswer(STARTED, Delta("One."), 30.0)
+    with serving(settings, answer) as one, serving(settings, ScriptedAnswer()) as other:
+        reader = Reader(one, **KEY)
+        reader.read(2)
+        time.sleep(0.3)  # it goes on without its reader
+        assert not answer.closed.is_set()
+        assert stop(other if at_the_other else one, reader) == 204
+        assert answer.closed.wait(2)
+        # Who follows it is told what became of it.
+        reader.read()
+    assert reader.events[-1]["code"] == "ANSWER_INTERRUPTED"
+    assert len(answer.questions) == 1
+
+
+def test_a_stop_that_comes_before_the_reader_has_hung_up_counts_too(make_settings: MakeSettings) -> None:
+    answer = ScriptedAnswer(STARTED, Delta("One."), 30.0)
+    with serving(make_settings(), answer) as client:
+        with client.stream("POST", "/chat", json={"question": "How?"}, headers=KEY) as response:
+            assert client.delete(f"/answers/{response.headers['X-Answer-ID']}").status_code == 204
+            assert not answer.closed.wait(1.5)
+        assert answer.closed.wait(0.9)
+
+
+def test_an_answer_that_is_stopped_ends_although_somebody_else_follows_it(make_settings: MakeSettings) -> None:
+    settings = make_settings()
+    answer = ScriptedAnswer(STARTED, Delta("One."), 30.0)
+    with serving(settings, answer) as one, serving(settings, ScriptedAnswer()) as other:
+        reader, follower = Reader(one, **KEY), Reader(other, **KEY)
+        reader.read(2)
+        following = threading.Thread(target=follower.read)
+        following.start()
+        wait_for(lambda: len(follower.events) == 2)
+        stop(other, reader)
+        following.join(3)
+        assert answer.closed.is_set()
+    assert follower.events[-1]["code"] == "ANSWER_INTERRUPTED"
+
+
+def test_an_answer_that_was_stopped_leaves_its_key_free_at_once(make_settings: MakeSettings) -> None:
+    class QuickTheSecondTime(ScriptedAnswer):
+        async def __call__(self, *arguments: Any) -> Any:
+            self.script = QUICK if self.questions else (STARTED, Delta("Half "), 30.0)
+            async for event in super().__call__(*arguments):
+                yield event
+
+    answer = QuickTheSecondTime()
+    with serving(make_settings(), answer) as client:
+        reader = Reader(client, **KEY)
+        reader.read(2)
+        stop(client, reader)
+        again = [Reader(client, **KEY), Reader(client, **KEY)]
+        again[0].read()
+        assert again[0].types == ["start", "chunk", "chunk", "final", "done"]
+        # The first one, which comes to its end only now, does not take the key from the second.
+        reader.read()
+        assert reader.events[-1]["code"] == "ANSWER_INTERRUPTED"
+        again[1].read()
+        assert again[1].events == again[0].events
+    assert len(answer.questions) == 2
+
+
+def test_a_stop_for_what_is_not_there_changes_nothing(make_settings: MakeSettings) -> None:
+    answer = ScriptedAnswer(*QUICK)
+    with serving(make_settings(), answer) as client:
+        reader = Reader(client, **KEY)
+        reader.read()
+        assert [stop(client, reader), stop(client, reader)] == [204, 204]
+        assert client.delete(f"/answers/{'0' * 32}").status_code == 204
+        # What had come to its end is told again, and not paid for again.
+        again = Reader(client, **KEY)
+        again.read()
+    assert again.events == reader.events
+    assert len(answer.questions) == 1
+
+
+@pytest.mark.parametrize("id_", ["7", "0" * 31, "0" * 33, "g" * 32, "A" * 32, "0" * 32 + "-1", "0" * 32 + "%0A", "*"])
+def test_what_cannot_be_an_answer_s_id_is_refused(make_settings: MakeSettings, id_: str) -> None:
+    with serving(make_settings()) as client:
+        response = client.delete(f"/answers/{id_}")
+    assert (response.status_code, response.json()["code"]) == (422, "VALIDATION_ERROR")
+
+
+def test_a_stream_names_its_answer_before_its_first_event(make_settings: MakeSettings) -> None:
+    with serving(make_settings(), ScriptedAnswer(*QUICK)) as client:
+        first = ask(client)
+        again = ask(client, **{"Last-Event-ID": events_with_ids(first)[0][0]})
+    answer_ids = {id_.partition("-")[0] for reply in (first, again) for id_, _ in events_with_ids(reply)}
+    assert {first.headers["X-Answer-ID"], again.headers["X-Answer-ID"]} == answer_ids
+    assert len(answer_ids) == 1
+
+
+def test_without_redis_a_stop_is_taken_and_the_answer_has_ended_with_its_reader(make_settings: MakeSettings) -> None:
+    answer = ScriptedAnswer(STARTED, 30.0)
+    with serving(make_settings(redis_url="redis://127.0.0.1:1/0"), answer) as client:
+        reader = Reader(client, **KEY)
+        reader.read(1)
+        assert stop(client, reader) == 204
+        assert answer.closed.wait(3)
+
+
 # What Redis cannot hold
 
 

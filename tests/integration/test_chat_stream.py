@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from shared.tokens import count_tokens
 from tests.stand_in.fixtures import Provider
 from tests.system import System, docs_folder, until
 
@@ -43,6 +47,20 @@ def test_a_visitor_who_leaves_cancels_the_upstream_request(system: System, provi
     assert provider.stats().open_streams == 0
 
 
+def test_a_visitor_who_stops_an_answer_that_waits_for_them_cancels_it_too(system: System, provider: Provider) -> None:
+    provider.fault("chat", "slow_tokens", seconds=0.2)
+    asked = {"question": "Where do I drop the anchor?"}
+    with system.api.stream("POST", "/chat", json=asked, headers={"Idempotency-Key": uuid4().hex}) as response:
+        answer_id = response.headers["X-Answer-ID"]
+        until(lambda: provider.stats().open_streams == 1, 5)
+    time.sleep(0.5)
+    assert provider.stats().streams_closed_early == 0
+    stopped_at = time.monotonic()
+    assert system.api.delete(f"/answers/{answer_id}").status_code == 204
+    until(lambda: provider.stats().streams_closed_early == 1, 5)
+    assert provider.stats().chat.left_early[0] - stopped_at < 2
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -60,3 +78,21 @@ def test_a_broken_model_stream_ends_in_one_error_event(
     assert events[-1]["code"] == code
     assert events[-2]["type"] == "chunk"  # a sentence that an old widget shows
     assert not any(event["type"] in ("final", "done") for event in events)
+
+
+def test_the_log_has_the_tokens_of_rewriting_and_embedding_too(system: System) -> None:
+    def logged(count: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = system.api.get("/questions", headers=system.admin).json()["questions"]
+        return found if len(found) == count else []
+
+    question, history = "Where do I drop the anchor?", [{"role": "user", "content": "What is an anchor?"}]
+    history.append({"role": "assistant", "content": "A heavy thing that holds a boat."})
+    system.ask(question)
+    system.ask(question)
+    system.ask("And why is that?", history=history)
+    until(lambda: bool(logged(3)), 10)
+    follow_up, again, first = logged(3)
+    assert (first["rewrite_tokens"], first["embedding_tokens"]) == (0, count_tokens(question))
+    assert (again["rewrite_tokens"], again["embedding_tokens"]) == (0, 0)  # its vector is remembered
+    assert follow_up["rewrite_tokens"] > 80
+    assert follow_up["embedding_tokens"] > 0

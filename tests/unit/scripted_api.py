@@ -39,9 +39,19 @@ def as_json(body: Any, status: int = 200, **headers: str) -> Reply:
     return Reply([json.dumps(body, ensure_ascii=False).encode()], status, headers=named)
 
 
-def as_events(*events: Mapping[str, Any], bytes_a_write: int = 10_000, cut: bool = False) -> Reply:
-    """A stream of server-sent events, cut into writes of this size wherever that falls."""
-    text = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events).encode()
+def as_events(
+    *events: Mapping[str, Any], bytes_a_write: int = 10_000, cut: bool = False, answer: str = "a", first: int = 1
+) -> Reply:
+    """A stream of server-sent events, cut into writes of this size wherever that falls.
+
+    `answer`, `first`: what the events' ids are made of; without an answer they have none. Those that say of a failure
+    have none either.
+    """
+    failed = bool(events) and events[-1]["type"] == "error"
+    named = len(events) - 2 * failed if answer else 0
+    ids = [f"id: {answer}-{first + place}\n" if place < named else "" for place in range(len(events))]
+    frames = (f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events)
+    text = "".join(id_ + frame for id_, frame in zip(ids, frames, strict=True)).encode()
     writes = [text[start : start + bytes_a_write] for start in range(0, len(text), bytes_a_write)]
     return Reply(writes, kind="text/event-stream", cut=cut)
 
@@ -89,7 +99,7 @@ def running_api() -> Iterator[ScriptedApi]:
             received = Received(self.command, parts.path, query, headers, json.loads(body) if body else None)
             self.send(api.reply(received))
 
-        do_GET = do_POST = answer
+        do_GET = do_POST = do_DELETE = answer
 
         def send(self, reply: Reply) -> None:
             self.send_response(reply.status)

@@ -18,8 +18,8 @@ FILES: Final = sorted(path.name for path in STATIC.iterdir())
 SCRIPTS: Final = [name for name in FILES if name.endswith(".js")]
 STYLES: Final = [name for name in FILES if name.endswith(".css")]
 
-#: As served, with comments and types and without a build: about 27 kB where a proxy compresses.
-BUDGET_BYTES: Final = 75_000
+#: As served, with comments and types and without a build: about 30 kB where a proxy compresses.
+BUDGET_BYTES: Final = 80_000
 MODULE_LINES: Final = 300
 #: Names, not addresses that anything is loaded from.
 NAMES: Final = frozenset({"http://www.w3.org/2000/svg", "https://relative.invalid/"})

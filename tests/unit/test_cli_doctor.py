@@ -106,3 +106,12 @@ def test_a_wrong_setting_is_a_failed_check(api: ScriptedApi, monkeypatch: pytest
 def test_a_full_disk_is_found(api: ScriptedApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 2**63)
     assert failed(run(api)) == ["disk"]
+
+
+@pytest.mark.parametrize(("host", "said"), [("llm.example", "llama3.2 at llm.example"), (None, "llama3.2")])
+def test_who_answers_is_named_with_the_host(api: ScriptedApi, host: str | None, said: str) -> None:
+    models = {**MODELS, "model": "llama3.2", "host": host}
+    services = {"openai": {"details": models}, "task_manager": {"details": {"workers": 1}}}
+    api.on("GET", "/health", as_json(health(services=services)))
+    (line,) = [line for line in run(api).stdout.splitlines() if "answers with" in line]
+    assert line.endswith(f"embeds with all-MiniLM-L6-v2, answers with {said}")

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 
 from cli import evaluate as evaluating
 from cli.main import app
+from cli.question_sets import read_golden_set
+from cli.scores import measurable
 from tests.unit.scripted_api import ScriptedApi, as_json, running_api
 
 KEY = "an-admin-key-for-tests"
@@ -131,12 +133,52 @@ def test_a_missed_bar_has_an_exit_code_of_its_own_and_is_named(api: ScriptedApi)
     ]
 
 
-@pytest.mark.parametrize("bars", ["ndcg=.5", "seconds_p95=1", "recall@7=1"])
-def test_a_bar_for_what_is_not_measured_is_bad_input(api: ScriptedApi, bars: str) -> None:
-    replies(api, GOOD)
+@pytest.mark.parametrize("bars", ["ndcg=.5", "seconds_p95=1", "recall@7=1", "answered=1,hit=1", "refused_rightly=1"])
+def test_a_bar_for_what_is_not_measured_is_told_before_anything_is_asked(api: ScriptedApi, bars: str) -> None:
     result = run(api, "golden.yaml", "--fail-under", bars)
-    assert result.exit_code == 2
-    assert "was not measured; there are recall@3, recall@10" in result.stderr
+    assert (result.exit_code, api.received) == (2, [])
+    assert "is not measured here; there are recall@3, recall@10" in result.stderr
+    assert "refusal_precision, refusal_recall, confidence_auroc" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("questions", "words", "bar", "is_there"),
+    [
+        ("- {question: Q, refuse: true}", (), "refusal_recall", True),
+        ("- {question: Q, refuse: true}", (), "ndcg@10", False),
+        ("- {question: Q, expect: a.md}", (), "refusal_recall", False),
+        ("- {question: Q, expect: a.md}", (), "answer@3", False),
+        ("- {question: Q, expect: a.md}", (), "grounded", True),
+        ("- {question: Q, expect: a.md}", ("--no-answers",), "grounded", False),
+        ("- {question: Q, expect: a.md}", ("--no-answers",), "hit@10", True),
+        ("- {question: Q, expect: a.md}", ("-k", "7"), "recall@7", True),
+        ("- {question: Q, expect: a.md}", ("-k", "7"), "recall@10", False),
+        ("- {question: Q, answer: x}", (), "answer", True),
+    ],
+)
+def test_what_can_be_measured_depends_on_the_questions_and_options(
+    api: ScriptedApi, questions: str, words: tuple[str, ...], bar: str, is_there: bool
+) -> None:
+    Path("golden.yaml").write_text(questions)
+    result = run(api, "golden.yaml", *words, "--fail-under", f"{bar}=0.5")
+    assert (f"{bar} is not measured here" in result.stderr) is not is_there
+    assert (api.received == []) is not is_there
+
+
+def test_what_is_found_to_be_measurable_is_what_is_measured(api: ScriptedApi) -> None:
+    replies(api, GOOD)
+    found = measures(run(api, "golden.yaml", "--json"))
+    names = measurable(read_golden_set(Path("golden.yaml")), 10, answers=True)
+    assert names == [name for name in found if "seconds" not in name]
+
+
+def test_a_bar_that_no_answer_could_be_held_against_is_bad_input(api: ScriptedApi) -> None:
+    replies(api, [row(refused=True, grounded=None, links=0), REFUSAL])
+    result = run(api, "golden.yaml", "--fail-under", "grounded=0.5")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "lectern: --fail-under: no answer had anything to say about grounded\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cli.sse import read_data
+from cli.sse import ServerSentEvent, read_events
 
 
 async def parts(data: bytes, size: int) -> AsyncIterator[bytes]:
@@ -15,7 +15,7 @@ async def parts(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def read(data: bytes, size: int = 10_000) -> list[str]:
-    return [event async for event in read_data(parts(data, size))]
+    return [event.data async for event in read_events(parts(data, size))]
 
 
 STREAM = 'data: {"a":"Grüße 🛶"}\n\n: ping\n\ndata: two\n\n'.encode()
@@ -41,3 +41,9 @@ async def test_other_fields_and_heartbeats_are_no_events() -> None:
 
 async def test_an_event_without_its_blank_line_is_not_reported() -> None:
     assert await read(b"data: whole\n\ndata: half") == ["whole"]
+
+
+async def test_an_id_belongs_to_its_own_event_alone() -> None:
+    stream = b"id: a-1\ndata: x\n\ndata: y\n\nid: a-2\n\ndata: z\nid:a-3\r\n\n"
+    found = [event async for event in read_events(parts(stream, 3))]
+    assert found == [ServerSentEvent("a-1", "x"), ServerSentEvent("", "y"), ServerSentEvent("a-3", "z")]

@@ -137,7 +137,7 @@ def subclasses(kind: type[LecternError]) -> set[type[LecternError]]:
 
 def test_the_manual_lists_every_route() -> None:
     routes = create_app(load_settings(None)).openapi()["paths"]
-    listed = set(re.findall(r"`(GET|POST) ([^`]+)`", manual("api.md").partition("\n## ")[0]))
+    listed = set(re.findall(r"`(GET|POST|DELETE) ([^`]+)`", manual("api.md").partition("\n## ")[0]))
     expected = {(method.upper(), path) for path, methods in routes.items() for method in methods}
     assert {(method, re.sub(r"\{.*\}", "{}", path)) for method, path in expected} <= {
         (method, re.sub(r"\{.*\}", "{}", path)) for method, path in listed

@@ -123,6 +123,26 @@ def test_a_wrong_value_is_one_line_with_variable_and_example(
     assert error.value.message.split(":")[0].isupper()
 
 
+@pytest.mark.parametrize(
+    ("variables", "limit", "example"),
+    [
+        ({"CHUNK_SIZE": "150"}, "100 is more than half of CHUNK_SIZE=150; set it to 75", "CHUNK_OVERLAP"),
+        ({"CHUNK_SIZE": "100"}, "100 is more than half of CHUNK_SIZE=100; set it to 50", "CHUNK_OVERLAP"),
+        ({"CHUNK_OVERLAP": "301"}, "301 is more than half of CHUNK_SIZE=600; set it to 300", "CHUNK_OVERLAP"),
+        ({"CHUNK_SIZE": "100", "CHUNK_OVERLAP": "0", "MIN_CHUNK_SIZE": "101"},
+         "101 is more than CHUNK_SIZE=100", "MIN_CHUNK_SIZE"),
+    ],
+)  # fmt: skip
+def test_sizes_that_do_not_go_together_name_the_limit_and_a_value_that_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], limit: str, example: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load(monkeypatch, **variables)
+    assert error.value.message.startswith(f"{example}: {limit}")
+    good = error.value.message.rpartition(f"{example}=")[2]
+    assert load(monkeypatch, **{**variables, example: good})
+
+
 def test_every_wrong_value_has_its_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as error:
         load(monkeypatch, CHUNK_SIZE="x", API_PORT="y")
