@@ -24,6 +24,8 @@ NOT_FOUND: Final = "*(not found in the sources)*"
 
 #: Characters of a sentence that are looked at; what is longer is no sentence.
 LONGEST_SENTENCE: Final = 2000
+#: Characters of a sentence in which its end may stand that could not be told before more came.
+LOOKED_BACK: Final = 100
 #: Links that one sentence is given.
 MOST_LINKS: Final = 2
 
@@ -197,7 +199,7 @@ class AnswerWriter:
         line = self._sentence + text
         begins = 0
         sign = _LINE_SIGN.match(line)
-        first = sign.end() if sign and self._kind is None else 0
+        first = max(sign.end() if sign and self._kind is None else 0, sent - LOOKED_BACK)
         ends = [] if sign and sign["row"] and self._kind is None else sentence_ends(line, first)
         for end, following in ends:
             over = max(end, sent)
