@@ -124,6 +124,9 @@ class Evidence:
 
     def _by_words(self, facts: Facts, own: tuple[int, ...]) -> Verdict:
         """The verdict by the passages that are cited, or by all of them if that is a better one."""
+        for number in own:
+            if facts.text in self._reading(number).units:  # names in it may be none that could be told as such
+                return Verdict("supported", (number,), share=1.0)
         cited = self._against(facts, own) if own else None
         if cited is not None and cited.support == "supported":
             return cited

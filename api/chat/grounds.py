@@ -62,6 +62,11 @@ class Reading:
     names: frozenset[str]
 
     @cached_property
+    def units(self) -> frozenset[str]:
+        """Its sentences, rows and lines as they read."""
+        return frozenset(ground.unit.text for ground in self.grounds)
+
+    @cached_property
     def values(self) -> frozenset[str]:
         """Values of all its numbers."""
         return frozenset(value for figure in figures_in(self.text) for value in figure.values)

@@ -127,6 +127,15 @@ def test_an_unsupported_sentence_keeps_what_it_cites() -> None:
     assert (claim.support, claim.numbers) == ("unsupported", (1,))
 
 
+def test_a_sentence_that_stands_in_the_cited_passage_is_supported_however_odd_its_names_are() -> None:
+    odd = "Training data cut-offEarly 2023Early 2023Early 2023 for Claude 2.1Claude 2."
+    table = passage(f"What follows lost its columns on the way. {odd} So it is quoted.")
+    assert check(odd, 1, passages=[table]) == Claim(odd, "supported", (1,), ())
+    changed = check(odd.replace("2.1", "3.1"), 1, passages=[table])
+    assert changed is not None
+    assert changed.support != "supported"
+
+
 def test_a_number_that_names_no_passage_is_no_citation() -> None:
     claim = check("A ship ties up with four lines.", 9)
     assert claim is not None
