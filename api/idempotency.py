@@ -30,6 +30,12 @@ REDIS_SECONDS: Final = 0.5
 FREE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
+#: Let a key expire in so many seconds, unless another request has it by now.
+EXPIRE: Final = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0"
+)
+
+
 class StillRunning(LecternError):
     """Raised for a second request while the first one of its key has not come to an end."""
 

@@ -37,6 +37,8 @@ REDIS_SECONDS: Final = 0.5
 GRACE_SECONDS: Final = 15
 #: Between two looks at whether somebody reads an answer elsewhere, and whether it is to stop.
 CHECK_SECONDS: Final = 1
+#: Looks in turn at which Redis may say nothing: this process may have been held up, or Redis.
+MOST_SILENT: Final = 3
 #: For the process that runs an answer to notice that its reader has left, which is when it looks for a word to stop it.
 STOP_SECONDS: Final = 60
 #: Between two looks of somebody who follows an answer.
@@ -218,18 +220,22 @@ class Journal:
 
     async def _mind(self, recording: Recording, work: asyncio.Task[None]) -> None:
         await self._ask(self._redis.set(_reader_of(recording.id), "1", ex=GRACE_SECONDS))
+        silent = 0
         while not work.done():
-            if await self._is_wanted(recording.id):
-                await asyncio.wait({work}, timeout=CHECK_SECONDS)
-            else:
+            is_wanted = await self._is_wanted(recording.id)
+            silent = silent + 1 if is_wanted is None else 0
+            if is_wanted is False or silent == MOST_SILENT:
                 await cancelled(work)
+            else:
+                await asyncio.wait({work}, timeout=CHECK_SECONDS)
         if not work.cancelled() and (error := work.exception()) is not None:
             log.error("answer.crashed", exc_info=error)
 
-    async def _is_wanted(self, answer_id: str) -> bool:
-        """Whether an answer without a reader here has one elsewhere or may yet have, and nobody has stopped it."""
+    async def _is_wanted(self, answer_id: str) -> bool | None:
+        """Whether an answer without a reader here has one elsewhere or may yet have, and nobody has stopped it; None if
+        Redis does not say."""
         found = await self._ask(self._redis.mget(_reader_of(answer_id), _stop_of(answer_id)))
-        return found is not None and found[0] is not None and found[1] is None
+        return None if found is None else found[0] is not None and found[1] is None
 
     async def keep_writing(self) -> None:
         """Write what is due, for as long as the process lives."""

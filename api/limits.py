@@ -39,6 +39,8 @@ PAUSE_SECONDS: Final = 1.0
 LIGHT_FACTOR: Final = 20
 PROBES: Final = ("/health", "/healthz", "/readyz", "/metrics")
 PAGES: Final = ("/static/", "/documents/", "/docs", "/redoc", "/openapi.json", "/favicon.ico")
+#: Who stops an answer must not run out of questions by that, nor be kept from it.
+STOPS: Final = "/answers/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def policy_of(path: str, settings: Settings, *, has_key: bool) -> Policy:
     window = settings.rate_limit_window
     if path in PROBES:
         return Policy("probes", requests * LIGHT_FACTOR, window)
-    if path == "/" or path.startswith(PAGES):
+    if path == "/" or path.startswith((*PAGES, STOPS)):
         return Policy("pages", requests * LIGHT_FACTOR, window)
     return Policy("keys" if has_key else "visitors", requests, window)
 

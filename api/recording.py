@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from api.idempotency import FREE
+from api.idempotency import EXPIRE, FREE
 
 if TYPE_CHECKING:
     from api.journal import Journal
@@ -116,7 +116,10 @@ class Recording:
         if self.claim and (self._is_lost or self._good is not None):
             can_be_told = self._good and not self._is_lost
             # An answer that was stopped may have been asked for again before it came to its end here.
-            _ = pipe.expire(self.claim, KEPT_SECONDS) if can_be_told else pipe.eval(FREE, 1, self.claim, self.mark)
+            if can_be_told:
+                pipe.eval(EXPIRE, 1, self.claim, self.mark, KEPT_SECONDS)
+            else:
+                pipe.eval(FREE, 1, self.claim, self.mark)
         return len(lines)
 
     def settle(self, count: int, *, written: bool) -> None:

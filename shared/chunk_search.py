@@ -112,16 +112,18 @@ class ChunkSearch(ChunkCollections):
     async def chunks_by_id(self, collection: str, ids: Iterable[str]) -> dict[str, StoredChunk]:
         """These chunks, those that are there; `since` and `until` are as they were when each was read."""
         wanted = dict.fromkeys(ids)
-        lacking = [id_ for id_ in wanted if id_ not in self._found]
+        # Held on to, since others may push them out while this waits for the rest.
+        there = {id_: self._found[id_] for id_ in wanted if id_ in self._found}
+        lacking = [id_ for id_ in wanted if id_ not in there]
         if lacking:
             points = await self._reads.ask(collection, "points", {"ids": lacking, "with_payload": True})
-            self._found |= {point["id"]: chunk_of(point["id"], point["payload"]) for point in points}
-        there = {id_: self._found[id_] for id_ in wanted if id_ in self._found}
-        for id_ in there:
+            there |= {point["id"]: chunk_of(point["id"], point["payload"]) for point in points}
+        for id_, chunk in there.items():
+            self._found[id_] = chunk
             self._found.move_to_end(id_)
         while len(self._found) > REMEMBERED:
             self._found.popitem(last=False)
-        return there
+        return {id_: there[id_] for id_ in wanted if id_ in there}
 
     async def holding(
         self, collection: str, release: int, names: Sequence[SparseVector], each: int

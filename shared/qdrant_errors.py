@@ -24,10 +24,17 @@ def qdrant_errors() -> Iterator[None]:
         if error.status_code in (401, 403):
             raise DependencyDown("Qdrant refuses the key; check QDRANT_API_KEY", retry_after=30) from error
         if error.status_code == NOT_IMPLEMENTED:  # asking again would change nothing
-            said = error.structured().get("status", {}).get("error", "no reason given")
-            raise ConfigurationError(f"this Qdrant cannot do what the settings ask of it: {said}") from error
+            raise ConfigurationError(f"this Qdrant cannot do what the settings ask of it: {_said(error)}") from error
         if error.status_code is not None and error.status_code < 500:
             raise
         raise DependencyDown(f"Qdrant answered {error.status_code}", retry_after=5) from error
     except (ApiException, QdrantException, OSError) as error:
         raise DependencyDown("Qdrant does not answer", retry_after=5) from error
+
+
+def _said(error: UnexpectedResponse) -> str:
+    """The reason that Qdrant gives; a proxy before it gives another kind of text."""
+    try:
+        return str(error.structured()["status"]["error"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"

@@ -106,7 +106,7 @@ class QdrantReads:
                 )
                 async with request as response:
                     content = await response.read()
-                    if 300 <= response.status < 400:
+                    if response.status != 200 and response.status < 400:
                         raise DependencyDown(NO_QDRANT, retry_after=5)
                     if response.status != 200:
                         headers: Any = response.headers
@@ -124,4 +124,4 @@ class QdrantReads:
 
 def _with_port(url: str) -> str:
     parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.netloc}:{PORT}").geturl()
+    return parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{PORT}").geturl()

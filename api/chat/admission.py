@@ -2,7 +2,7 @@
 
 A search takes CPU, and more of them at once only wait for each other: served in turn, the first are done while the last
 still wait, and answers that are already being written go on. Without an end of the line, a burst would be served when
-nobody waits for it any more.
+nobody waits for it any more. Where the open answers alone are more than the process can keep up with, nobody is let in.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from shared.errors import Overloaded
 AT_ONCE: Final = 16
 #: Questions that wait. At 10 to 20 ms each, the last of them is served in some seconds.
 MOST_WAITING: Final = 200
+#: Seconds of a round of the loop, in which each open answer has its turn once. A question takes some twenty rounds to
+#: its first words; where one takes longer than this, the answers that are open already come seconds late.
+LONGEST_ROUND: Final = 0.5
+ROUNDS: Final = 3
 #: Seconds after which those who are turned away may ask again.
 ASK_AGAIN: Final = 5.0
 
@@ -34,7 +38,7 @@ class Admission:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn, and keep it. Raises Overloaded where too many wait already."""
-        if self._waiting >= MOST_WAITING:
+        if await _is_held_up() or self._waiting >= MOST_WAITING:
             raise Overloaded(
                 "more questions have come than can be answered; ask again in a moment", retry_after=ASK_AGAIN
             )
@@ -47,6 +51,17 @@ class Admission:
             yield
         finally:
             self._turns.release()
+
+
+async def _is_held_up() -> bool:
+    """Whether each of some rounds of the loop takes too long: one of them may be a hiccup."""
+    loop = asyncio.get_running_loop()
+    for _ in range(ROUNDS):
+        began = loop.time()
+        await asyncio.sleep(0)
+        if loop.time() - began < LONGEST_ROUND:
+            return False
+    return True
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, Admission] = WeakKeyDictionary()

@@ -26,9 +26,11 @@ HELD: Final = 3
 FENCE_HELD: Final = 4
 #: Characters that are kept before those are let go that nothing can reach back to.
 REMEMBERED: Final = 2048
+#: No word of the rules has so many characters: what has no end by then is read no further.
+LONGEST_WORD: Final = 64
 WITHHELD: Final = "I can only tell you what these docs say. Please ask me about them."
 
-_WORD: Final = re.compile(r"[^\W_]+(?=[\W_])")
+_WORD: Final = re.compile(r"(?<![^\W_])[^\W_]++(?=[\W_])")
 _FENCE: Final = re.compile(r"[0-9a-f]{16}")
 
 
@@ -118,6 +120,9 @@ class LeakGuard:
             if self._run >= RECITED and self._is_shown():
                 self._runs = {place: min(run, RECITED - 1) for place, run in self._runs.items()}
                 self._run = RECITED - 1
+        unfinished = self._text[self._read :]
+        if len(unfinished) > LONGEST_WORD and unfinished[-LONGEST_WORD:].isalnum():
+            self._runs, self._run, self._read = {}, 0, len(self._text)
         return min(self._run, RECITED)
 
     def _is_shown(self) -> bool:

@@ -73,13 +73,13 @@ def _asks_about_selection(asked: Question, findings: Findings, services: Service
 
 async def _with_both_sides(asked: Question, findings: Findings, release: Release, services: Services) -> Findings:
     """What was found, and of a comparison the best passage on each side that none of it is headed by."""
-    passages = findings.passages
+    passages, added = findings.passages, list[Passage]()
     for side in read_question(findings.asked or asked.text, services.bm25).sides:
         if not any(_is_headed_by(side, passage, services) for passage in passages):
             found = await find(replace(asked, text=side.name, history=(), selection=None), release, services)
             named = [passage for passage in found.passages if _is_headed_by(side, passage, services)]
-            passages = (*passages[: asked.k - 1], *named[:1])
-    return replace(findings, passages=passages)
+            added += named[:1]
+    return replace(findings, passages=(*passages[: max(1, asked.k - len(added))], *added)[: asked.k])
 
 
 def _is_headed_by(side: Side, passage: Passage, services: Services) -> bool:

@@ -9,7 +9,7 @@ from textwrap import dedent, indent
 from typing import Final, Literal
 
 from api.chat.markdown import without_links
-from api.chat.sentences import CODE_SPAN, split_sentences
+from api.chat.sentences import CODE_SPAN, around_code, split_sentences
 
 #: Characters up to which a list, a table or a code block is quoted whole.
 WHOLE: Final = 900
@@ -55,8 +55,6 @@ _COLOUR: Final = re.compile(r"</?(?:span|font)(?:\s[^<>]*)?>")
 _TERMINAL: Final = re.compile(r"[ \t>]*(?:`{3,}|~{3,})\s*(?:console|terminal|shell|bash|sh)\b")
 #: A reply to the question that the heading asks, which may be the contrary of the visitor's.
 _BARE_REPLY: Final = re.compile(r"^(?:yes|no)\.\s+(?=[A-Z`\"'*])", re.IGNORECASE)
-#: Holds a code span's place; a character that no text has.
-_STAND_IN: Final = "\ue000"
 _REFERENCE: Final = re.compile(r"\[([^\[\]\n]+)\]\[[^\[\]\n]*\]")
 _LINKED: Final = re.compile(r"!?\[[^\[\]\n]*\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]\n]*\])|<?https?://\S+")
 _WORD: Final = re.compile(r"[^\W_]{2,}|[\u3040-\u30ff\u3400-\u9fff]")
@@ -141,11 +139,7 @@ def _unbolded(sentence: str) -> str:
 
 def quotable(text: str) -> str:
     """Prose without links, images and tags, which mean something only where it stood; code stays as it is."""
-    if "`" not in text:
-        return _unlinked(text)
-    text = text.replace(_STAND_IN, "")
-    code = [found.group() for found in CODE_SPAN.finditer(text)]
-    return re.sub(_STAND_IN, lambda _: code.pop(0), _unlinked(CODE_SPAN.sub(_STAND_IN, text)))
+    return around_code(text, _unlinked)
 
 
 def _unlinked(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from urllib.parse import quote as percent_encoded
 
 from api.chat.pieces import blocks_of
-from api.chat.sentences import CODE_SPAN, split_sentences
+from api.chat.sentences import CODE_SPAN, around_code, split_sentences
 
 #: Words of a text that are named whole; of a longer one its first and last words are, which keeps the link short.
 NAMED_WHOLE: Final = 8
@@ -39,8 +39,6 @@ _PLAIN: Final = re.compile(r"[^<>{}\[\]&*_~\\]*")
 _AUTOLINK: Final = re.compile(r"<((?:https?://|mailto:)[^\s<>]+)>")
 _EMPHASIS: Final = re.compile(r"(?<!\\)(?:\*{1,3}(?=\S)|(?<=\S)\*{1,3}|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)|~~)")
 _ESCAPED: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
-#: Holds a code span's place; a character that no text has.
-_STAND_IN: Final = "\ue000"
 #: What a site's builder may make something else of than these words: components, formulas, footnotes, emoji.
 _RENDERED_ANYHOW: Final = re.compile(r"[{}<$^]|!\[|(?<!\w):\w+:(?!\w)|\+\+|==|https?://|\\$")
 #: Characters that builders set otherwise: quotes, dashes, dots.
@@ -68,16 +66,15 @@ def units_of(markdown: str) -> list[Unit]:
 
 def rendered(markdown: str) -> str:
     """A line of Markdown as its reader sees it."""
-    text = markdown.replace(_STAND_IN, "")
-    code = [_inside(found.group()) for found in CODE_SPAN.finditer(text)] if "`" in text else []
-    text = CODE_SPAN.sub(_STAND_IN, text) if code else text
+    return " ".join(around_code(markdown, _without_signs, _inside).split())
+
+
+def _without_signs(text: str) -> str:
     text = _LINK.sub(r"\1", _IMAGE.sub("", text)) if "[" in text else text
     if not _PLAIN.fullmatch(text):
         text = _TAG.sub("", _AUTOLINK.sub(r"\1", text))
         text = html.unescape(_ESCAPED.sub(r"\1", _EMPHASIS.sub("", text)))
-    if code:
-        text = re.sub(_STAND_IN, lambda _: code.pop(0), text)
-    return " ".join(text.split())
+    return text
 
 
 def code_in(markdown: str) -> tuple[str, ...]:

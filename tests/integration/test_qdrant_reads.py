@@ -10,7 +10,7 @@ import pytest
 from qdrant_client import models as q
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from shared.errors import DependencyDown
+from shared.errors import ConfigurationError, DependencyDown
 from shared.qdrant_reads import QdrantReads
 
 FOUND = b'{"result":[{"id":1}],"status":"ok"}'
@@ -87,14 +87,21 @@ async def test_where_nobody_listens_nothing_answers() -> None:
         (reply(b'{"time":1}'), "no Qdrant"),
         (reply(b"{}", b"403 Forbidden"), "QDRANT_API_KEY"),
         (reply(b"busy", b"503 Service Unavailable"), "answered 503"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "no Qdrant"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "does not answer"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "no Qdrant"),
     ],
-    ids=["a page", "another shape", "without a result", "a refused key", "busy", "no HTTP", "elsewhere"],
+    ids=["a page", "another shape", "without a result", "a refused key", "busy", "nothing", "no HTTP", "elsewhere"],
 )
 async def test_what_is_no_answer_of_qdrant_is_told_as_what_it_is(said: bytes, told: str) -> None:
     async with server(lambda _: said) as (reads, _):
         with pytest.raises(DependencyDown, match=told):
+            await reads.ask("docs", "points", {})
+
+
+async def test_what_a_server_cannot_do_is_a_matter_of_the_settings_whoever_says_it() -> None:
+    async with server(lambda _: reply(b"<html>Not here</html>", b"501 Not Implemented")) as (reads, _):
+        with pytest.raises(ConfigurationError, match="no reason given"):
             await reads.ask("docs", "points", {})
 
 
@@ -107,4 +114,5 @@ async def test_a_refusal_is_told_with_its_status() -> None:
 
 async def test_an_address_without_a_port_means_qdrant_s_own() -> None:
     assert QdrantReads("http://qdrant")._base == "http://qdrant:6333"
+    assert QdrantReads("http://qdrant:")._base == "http://qdrant:6333"
     assert QdrantReads("https://cluster.example/behind/")._base == "https://cluster.example:6333/behind"

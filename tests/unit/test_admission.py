@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from api.chat.admission import AT_ONCE, MOST_WAITING, Admission, admission
+from api.chat.admission import AT_ONCE, LONGEST_ROUND, MOST_WAITING, ROUNDS, Admission, admission
 from shared.errors import Overloaded
 
 
@@ -35,7 +36,7 @@ async def test_whoever_would_wait_too_long_is_turned_away_at_once_and_may_come_a
             await open_door.wait()
 
     waiting = [asyncio.create_task(ask()) for _ in range(AT_ONCE + MOST_WAITING)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     with pytest.raises(Overloaded) as refused:
         await ask()
     assert refused.value.retryable
@@ -43,6 +44,34 @@ async def test_whoever_would_wait_too_long_is_turned_away_at_once_and_may_come_a
     open_door.set()
     await asyncio.gather(*waiting)
     await ask()
+
+
+async def held_up(rounds: int) -> None:
+    """A process with more to do than it can: each round of its loop takes too long."""
+    for _ in range(rounds):
+        time.sleep(1.2 * LONGEST_ROUND)
+        await asyncio.sleep(0)
+
+
+async def test_nobody_is_let_in_where_the_open_answers_alone_are_too_many() -> None:
+    line = Admission()
+
+    async def ask() -> None:
+        async with line.turn():
+            raise AssertionError
+
+    work = asyncio.create_task(held_up(ROUNDS + 2))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await ask()
+    await work
+
+
+async def test_a_hiccup_turns_nobody_away() -> None:
+    work = asyncio.create_task(held_up(ROUNDS - 1))
+    async with Admission().turn():
+        pass
+    await work
 
 
 async def test_a_visitor_who_leaves_the_line_takes_no_turn_with_them() -> None:

@@ -58,3 +58,20 @@ async def test_only_the_latest_chunks_are_remembered(monkeypatch: pytest.MonkeyP
     await search.chunks_by_id("docs-1", [two, three])
     await search.chunks_by_id("docs-1", [one])
     assert reads.asked == [[one, two, three], [one]]
+
+
+async def test_a_chunk_that_others_push_out_meanwhile_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_search, "REMEMBERED", 2)
+    reads = Reads("one", "two", "three", "four")
+    one, two, three, four = reads.stored
+    search = searching(reads)
+    await search.chunks_by_id("docs-1", [one])
+    ask = reads.ask
+
+    async def ask_slowly(collection: str, what: str, body: Mapping[str, Any]) -> list[Any]:
+        if two in body["ids"]:
+            await search.chunks_by_id("docs-1", [three, four])
+        return await ask(collection, what, body)
+
+    monkeypatch.setattr(reads, "ask", ask_slowly)
+    assert list(await search.chunks_by_id("docs-1", [one, two])) == [one, two]

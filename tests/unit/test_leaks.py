@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -63,6 +64,16 @@ def test_what_the_passages_say_themselves_may_be_quoted() -> None:
     rule = "Keep code, commands, names and numbers exactly as they stand in the passages."
     assert run(f"It says: {rule}", 4, shown=f"The first rule: {rule}") == (f"It says: {rule}", False)
     assert run(f"It says: {rule}", 4)[1]
+
+
+@pytest.mark.parametrize("size", [4, 1000])
+def test_a_word_without_end_takes_no_longer_than_words(size: int) -> None:
+    text = f"Here you are: {'a' * 20_000} and {TEXT}"
+    began = time.process_time()
+    said, leaked = run(text, size)
+    assert time.process_time() - began < 4
+    assert leaked
+    assert said.startswith(text[:20_010])
 
 
 def test_what_is_held_back_comes_out_at_the_end() -> None:

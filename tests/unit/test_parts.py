@@ -74,6 +74,15 @@ async def test_a_comparison_gets_the_section_of_the_side_that_was_not_found() ->
     assert len(store.scopes) == 2
 
 
+@pytest.mark.parametrize("k", [1, 3])
+async def test_a_comparison_keeps_what_was_found_where_a_side_has_no_section(k: int) -> None:
+    mooring = passage("A mooring holds the boat between two lines.", heading="Moorings", cosine=0.7)
+    store = FakeStore({COMPARED: [mooring, ENGINE, REEFING], "anchor": [ENGINE], "mooring": [mooring]})
+    findings, _ = await find_and_judge(Question(COMPARED, k=k), RELEASE, services_with(store))
+    assert len(findings.passages) == k
+    assert findings.passages[0].chunk.id == mooring.chunk.id
+
+
 SELECTION = "Mix flour, sugar and cocoa, then bake the dough for forty minutes."
 
 

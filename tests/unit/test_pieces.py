@@ -131,7 +131,7 @@ def test_scaffolding_is_not_quoted() -> None:
         ("See [the guide](./guide.md) and ![a](b.png).", "See the guide and a."),
         ("See [the guide][ref].", "See the guide."),
         ("Use [`arr[0]` here](./a.md) and `b`.", "Use `arr[0]` here and `b`."),
-        ("A \ue000 in `text`.", "A  in `text`."),
+        ("A \U00100000 in `text`.", "A  in `text`."),
         ("As in [1], press <kbd>Esc</kbd>.", "As in \\[1], press Esc."),
         ("Use `arr[0]` and `<b>` and ``a ` [1]``.", "Use `arr[0]` and `<b>` and ``a ` [1]``."),
         ("Escaped \\[1] stays.", "Escaped \\[1] stays."),

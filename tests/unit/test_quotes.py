@@ -125,6 +125,18 @@ def test_a_sentence_with_code_and_links_can_be_linked_to() -> None:
     assert (unit.text, unit.linkable) == ("Drop the {anchor} over the bow slowly.", True)
 
 
+@pytest.mark.parametrize(
+    ("markdown", "shown"),
+    [
+        ("Text[^`n`] run `b`.", "Text run b."),
+        ('<img alt="`x`"> Use `b`.', "Use b."),
+        ("![`old` shot](a.png) Use `b`, not `c`.", "Use b, not c."),
+    ],
+)
+def test_code_that_is_taken_out_with_an_image_or_a_tag_changes_no_other(markdown: str, shown: str) -> None:
+    assert rendered(markdown) == shown
+
+
 def test_a_unit_knows_what_of_it_is_code() -> None:
     assert [unit.code for unit in units_of("Set `a b` and ``c`` first. Then go.\n\n| `x` | y |\n|---|---|")] == [
         ("a b", "c"), (), ("x",),
