@@ -28,17 +28,11 @@ async def with_neighbours(
     topic = topic_of(question, services.bm25)
     texts = [terms_of(passage.chunk.chunk.embedded_text, services.bm25) for passage in passages]
     weights = weigh(topic, texts)
-    places = Counter((passage.chunk.chunk.path, passage.chunk.chunk.url) for passage in passages[:k])
-    lacking = [
-        place
-        for passage, text in zip(passages[:k], texts, strict=False)
-        if is_piece(passage.chunk, services.settings.chunk_size)
-        and (places[place := (passage.chunk.chunk.path, passage.chunk.chunk.url)] > 1
-             or share(weights, topic - text) >= LEAST_GAIN)
-    ]  # fmt: skip
-    if not lacking:
+    lacks = [share(weights, topic - text) >= LEAST_GAIN for text in texts]
+    places = _worth_reading(passages[:k], lacks, services.settings.chunk_size)
+    if not places:
         return list(passages[:k])
-    sections = await services.store.chunks_under(release.collection, release.number, list(dict.fromkeys(lacking)))
+    sections = await services.store.chunks_under(release.collection, release.number, places)
     beside = {chunk.id: (section[at - 1 : at], section[at + 1 : at + 2]) for section in sections
               for at, chunk in enumerate(section)}  # fmt: skip
 
@@ -53,21 +47,34 @@ async def with_neighbours(
         passage = waiting.pop(0)
         if passage.chunk.id in taken:
             continue
+        taken.add(passage.chunk.id)
+        found_too = {later.chunk.id for later in waiting[: k - len(kept) - 1]}
         others = [
-            (other.id in {later.chunk.id for later in waiting[: k - len(kept) - 1]}, gain(passage.chunk, other), side)
+            (other.id in found_too, gain(passage.chunk, other), side)
             for side, found in enumerate(beside.get(passage.chunk.id, ()))
             for other in found
             if other.id not in taken
         ]
-        taken.add(passage.chunk.id)
-        if others and (max(others)[0] or max(others)[1] >= LEAST_GAIN):
-            side = max(others)[2]
+        is_found, gained, side = max(others, default=(False, 0.0, 0))
+        if is_found or gained >= LEAST_GAIN:
             (other,) = beside[passage.chunk.id][side]
             taken.add(other.id)
-            whole = joined(passage.chunk, other, after=side == 1)
-            passage = replace(passage, chunk=whole, joined=(other.id,))
+            passage = replace(passage, chunk=joined(passage.chunk, other, after=side == 1), joined=(other.id,))
         kept.append(passage)
     return kept
+
+
+def _worth_reading(passages: Sequence[Passage], lacks: Sequence[bool], chunk_size: int) -> list[tuple[str, str]]:
+    """The sections, by path and address, of pieces that lack words of the question or are not the only ones found."""
+    places = [(passage.chunk.chunk.path, passage.chunk.chunk.url) for passage in passages]
+    found = Counter(places)
+    return list(
+        dict.fromkeys(
+            place
+            for passage, place, lacking in zip(passages, places, lacks, strict=False)
+            if is_piece(passage.chunk, chunk_size) and (lacking or found[place] > 1)
+        )
+    )
 
 
 def is_piece(stored: StoredChunk, chunk_size: int) -> bool:
