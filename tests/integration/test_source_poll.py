@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ from api.source_poll import CLOCK, poll_source
 from shared.errors import DependencyDown
 from shared.jobs import Jobs
 from shared.services import Services
+from shared.tasks import cancelled
 from shared.turns import Asked
 from tests.conftest import OpenServices
 
@@ -21,10 +21,7 @@ async def polled(services: Services, seconds: float, processes: int = 1) -> int:
     """How many jobs there are after so many processes have polled for a while."""
     tasks = [asyncio.create_task(poll_source(services, SECOND, 0.05)) for _ in range(processes)]
     await asyncio.sleep(seconds)
-    for task in tasks:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    await cancelled(*tasks)
     return len(await services.jobs.list())
 
 
@@ -54,9 +51,7 @@ async def test_an_ingest_that_could_not_be_asked_for_is_asked_for_at_the_next_lo
         async with asyncio.timeout(7.5):  # due after four seconds, and then not before eight
             while not await services.jobs.list():
                 await asyncio.sleep(0.05)
-        polling.cancel()
-        with suppress(asyncio.CancelledError):
-            await polling
+        await cancelled(polling)
 
 
 async def test_an_ingest_that_waits_already_is_enough(opened: OpenServices) -> None:
