@@ -11,6 +11,7 @@ import pytest
 from api.chat.calibration import USUAL, Calibrations, Shelf, measure
 from shared.models import Release
 from shared.services import Services
+from shared.tasks import cancelled
 from tests.by_hand import by_hand, ingest
 from tests.conftest import OpenServices
 
@@ -63,8 +64,7 @@ async def test_a_release_is_measured_once_for_all_processes_and_again_when_redis
             while known.of(release) == USUAL:
                 await asyncio.sleep(0.05)
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await cancelled(keeping)
     shelf = Shelf(services, release)
     assert await shelf.read() == known.of(release) == found
     await services.redis.flushall()
